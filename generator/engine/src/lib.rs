@@ -1,0 +1,122 @@
+//! Runs a plan on this host: one pinned thread a core, nothing shared between them.
+//!
+//! [`run`] is the only door. It neither prints, reads the environment, resolves names nor installs signal handlers:
+//! all of that is the caller's.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use brunt_model::plan::Plan;
+use brunt_model::snapshot::{Snapshot, Stats};
+use brunt_model::units::{CoreId, Nanos};
+
+/// How the kernel is asked for I/O.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Io {
+    Uring,
+    Epoll,
+}
+
+/// How a slot's time is waited for.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Pace {
+    /// Sleep, then spin the last stretch: microseconds late, and the core is taken.
+    Precise,
+    /// Sleep to the next quantum: cheap, and up to a tenth of a millisecond late.
+    Efficient,
+}
+
+/// What a run is given beside its plan.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    pub io: Io,
+    pub pace: Pace,
+    /// One engine thread each, pinned to it.
+    pub cores: Vec<CoreId>,
+}
+
+/// Ends a run from outside; clones share the same switch.
+#[derive(Clone, Default, Debug)]
+pub struct StopSwitch(Arc<AtomicU8>);
+
+#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Stop {
+    No,
+    /// Send nothing new, wait for what is under way.
+    Drain,
+    /// Give up what is under way.
+    Now,
+}
+
+impl StopSwitch {
+    /// Stops sending; a second call gives up what is under way.
+    pub fn press(&self) {
+        let pressed = self.0.load(Ordering::Relaxed);
+        self.0.store((pressed + 1).min(2), Ordering::Relaxed);
+    }
+
+    #[inline(always)]
+    #[must_use]
+    pub fn get(&self) -> Stop {
+        match self.0.load(Ordering::Relaxed) {
+            0 => Stop::No,
+            1 => Stop::Drain,
+            _ => Stop::Now,
+        }
+    }
+}
+
+/// What a run tells while it goes on, on the caller's thread.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// All cores are ready and T0 is set. The kernel's ids of the engine's threads, by core.
+    Started { threads: &'a [i32] },
+    /// One core's interval. Every core sends one per interval and one at its end.
+    Interval(&'a Snapshot),
+}
+
+/// The end of a run.
+#[derive(Debug)]
+pub struct Finished {
+    /// The sum of what each core counted for itself: equal to the sum of all snapshots.
+    pub total: Stats,
+    /// From T0 to the end of the last core.
+    pub elapsed: Nanos,
+    pub arrivals_in_flight: u64,
+    pub requests_in_flight: u64,
+    /// Late slots that waited because every allowed connection was in use.
+    pub late_for_connections: u64,
+    /// The switch was pressed before the load ended by itself.
+    pub stopped: bool,
+}
+
+/// Why a run could not begin, or broke.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    #[error("io_uring is not usable here ({0}); use --io epoll")]
+    Uring(#[source] std::io::Error),
+    #[error("epoll cannot be set up: {0}")]
+    Epoll(#[source] std::io::Error),
+    #[error("the limit on open files is {limit}, too low for {needed} connections; raise it (ulimit -n, LimitNOFILE=) or lower -c")]
+    FileLimit { limit: u64, needed: u64 },
+    #[error("core {0} cannot be pinned to; choose others with --cores")]
+    Pin(u32),
+    #[error("an engine thread could not be started: {0}")]
+    Thread(#[source] std::io::Error),
+    #[error("an engine thread ended unexpectedly; please report this")]
+    Panicked,
+}
+
+/// Runs the plan to its end, or until the switch is pressed, and returns what the cores counted.
+///
+/// # Errors
+/// When the run cannot begin or an engine thread breaks. Whatever the target does is an outcome, never an error.
+pub fn run(
+    plan: &Arc<Plan>,
+    parts: &Parts,
+    stop: &StopSwitch,
+    on_event: &mut dyn FnMut(Event<'_>),
+) -> Result<Finished, EngineError> {
+    let _ = (plan, parts, stop, on_event);
+    Err(EngineError::Panicked)
+}

@@ -1,0 +1,22 @@
+//! What is to be run and what came out of it.
+//!
+//! This crate is a language: no I/O, no clock, no randomness but from a seed, no globals. A [`scenario::Scenario`]
+//! is compiled with its [`plan::Inputs`] into a [`plan::Plan`]; a plan is split into a [`split::Share`] a core; a
+//! share's requests become [`sample::Sample`]s, summed into [`snapshot::Snapshot`]s, merged into one
+//! [`snapshot::Stats`], judged and written down as a [`report::Report`].
+#![forbid(unsafe_code)]
+
+pub mod histogram;
+pub mod ledger;
+pub mod limit;
+pub mod outcome;
+pub mod plan;
+pub mod report;
+pub mod sample;
+pub mod scenario;
+pub mod schedule;
+pub mod snapshot;
+pub mod split;
+pub mod timeline;
+pub mod units;
+pub mod verdict;

@@ -1,0 +1,414 @@
+//! The result of a run: the contract of `-o json`, `schema_version` 1.
+//!
+//! Durations are integer nanoseconds, sizes bytes, rates per second. Fields may be added, none renamed.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer};
+use serde::{Deserialize, Serialize};
+
+use crate::histogram::Histogram;
+use crate::limit::{Limit, LimitResult};
+use crate::outcome::ErrorKind;
+use crate::plan::Plan;
+use crate::snapshot::{RequestStats, STATUS_LOWEST, Stats};
+use crate::timeline::Row;
+use crate::units::Nanos;
+use crate::verdict::{Evidence, HostPressure, Thresholds, Verdict, judge};
+
+pub const SCHEMA_VERSION: u32 = 1;
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Report {
+    pub schema_version: u32,
+    pub run: RunInfo,
+    pub verdict: Verdict,
+    pub limits: Vec<LimitResult>,
+    pub totals: Totals,
+    pub rate: RateReport,
+    pub latency: LatencyReport,
+    pub status: BTreeMap<String, u64>,
+    pub errors: BTreeMap<String, u64>,
+    pub requests: Vec<RequestReport>,
+    pub timeline: Vec<Row>,
+    pub workers: Vec<WorkerReport>,
+    pub environment: Environment,
+    pub signature: Option<String>,
+}
+
+#[derive(Clone, Default, Debug, Serialize, Deserialize)]
+pub struct RunInfo {
+    pub id: String,
+    pub name: String,
+    /// RFC 3339, UTC.
+    pub started_at: String,
+    pub duration_ns: u64,
+    pub seed: u64,
+    pub plan_id: String,
+    /// What was run: the URL of a quick run.
+    pub scenario: String,
+}
+
+/// See the two identities in [`crate::snapshot::Counters::check`].
+#[derive(Copy, Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+pub struct Totals {
+    pub scheduled: u64,
+    pub finished: u64,
+    pub failed_arrivals: u64,
+    pub dropped: u64,
+    pub in_flight: u64,
+    pub lost: u64,
+    pub started: u64,
+    pub completed: u64,
+    pub failed: u64,
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+    pub connections_opened: u64,
+    pub tls_handshakes: u64,
+}
+
+#[derive(Copy, Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct RateReport {
+    pub target: Option<f64>,
+    /// Completed a second, after the warm-up.
+    pub achieved: f64,
+}
+
+/// One latency in figures, with the whole histogram in `hdr`.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Latency {
+    pub count: u64,
+    pub min: u64,
+    pub mean: f64,
+    pub stddev: f64,
+    pub p50: u64,
+    pub p75: u64,
+    pub p90: u64,
+    pub p95: u64,
+    pub p99: u64,
+    pub p99_9: u64,
+    pub p99_99: u64,
+    pub max: u64,
+    /// HdrHistogram V2, deflated, base64; empty where nothing was counted.
+    pub hdr: String,
+}
+
+/// `null` where this build or this run has no such figure.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LatencyReport {
+    pub response: Latency,
+    pub response_ok: Latency,
+    pub service: Latency,
+    pub first_byte: Latency,
+    pub connect: Latency,
+    pub tls: Option<Latency>,
+    pub lag: Latency,
+    pub kernel: Option<Latency>,
+    pub dwell: Option<Latency>,
+    pub handshake: Option<Latency>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RequestReport {
+    pub name: String,
+    pub completed: u64,
+    pub failed: u64,
+    pub response: Latency,
+    pub response_ok: Latency,
+    pub service: Latency,
+    pub first_byte: Latency,
+    pub status: BTreeMap<String, u64>,
+    pub errors: BTreeMap<String, u64>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct WorkerReport {
+    pub name: String,
+    pub cores: u32,
+    /// 0..=1.
+    pub cpu_busiest: f64,
+    pub lag_p99: u64,
+    pub dropped: u64,
+    pub clock_error_ns: u64,
+}
+
+/// Where the run took place: what a reader needs to repeat it.
+#[derive(Clone, Default, Debug, Serialize, Deserialize)]
+pub struct Environment {
+    pub version: String,
+    pub kernel: String,
+    pub cpu: String,
+    pub nic: Option<String>,
+    pub offloads: Option<String>,
+    pub governor: Option<String>,
+    /// `uring` or `epoll`.
+    pub io: String,
+    /// `on`, or `off` with the reason.
+    pub kernel_timing: String,
+    /// `precise` or `efficient`, with the reason where it was chosen.
+    pub pace: String,
+    pub congestion_control: Option<String>,
+    /// What the host took from the engine's threads, in nanoseconds.
+    pub steal_ns: u64,
+    pub run_delay_ns: u64,
+    pub throttled_ns: u64,
+}
+
+/// What a report is made from, beside the plan.
+#[derive(Clone, Debug)]
+pub struct Facts<'a> {
+    pub run_id: String,
+    pub started_at: String,
+    pub elapsed: Nanos,
+    pub stats: &'a Stats,
+    pub late_for_connections: u64,
+    pub arrivals_in_flight: u64,
+    pub requests_in_flight: u64,
+    pub timeline: Vec<Row>,
+    pub cores: u32,
+    /// Longest stretch in which a core was over the busy threshold, and the busiest core over the run.
+    pub busy_for: Nanos,
+    pub busiest: f64,
+    pub host: HostPressure,
+    pub environment: Environment,
+    pub stopped: bool,
+    pub fault: Option<String>,
+}
+
+impl Report {
+    /// Sums up and judges a run.
+    #[must_use]
+    pub fn new(plan: &Plan, facts: Facts<'_>) -> Self {
+        let stats = facts.stats;
+        let all = stats.all_requests();
+        let response = all.response();
+        let measured_for = Nanos(facts.elapsed.0.saturating_sub(plan.warmup.0));
+        let limits = check_limits(&plan.limits, stats, measured_for);
+        let fault = facts.fault.clone().or_else(|| {
+            let check = stats.counters.check(facts.arrivals_in_flight, facts.requests_in_flight);
+            check.err().map(|error| format!("a fault of brunt's own, please report it: {error}"))
+        });
+        let evidence = Evidence { fault, ..evidence(plan, &facts, &all, &response, &limits) };
+        Self {
+            schema_version: SCHEMA_VERSION,
+            run: RunInfo {
+                id: facts.run_id,
+                name: plan.name.clone(),
+                started_at: facts.started_at,
+                duration_ns: facts.elapsed.0,
+                seed: plan.seed,
+                plan_id: plan.id.clone(),
+                scenario: plan.url.clone(),
+            },
+            verdict: judge(&evidence, &Thresholds::default()),
+            limits: limits.into_iter().map(|(_, result)| result).collect(),
+            totals: totals(stats, facts.arrivals_in_flight),
+            rate: RateReport {
+                target: plan.load.target_rate(),
+                achieved: per_second(stats.counters.measured, measured_for),
+            },
+            latency: latencies(stats, &all, &response),
+            status: statuses(&all),
+            errors: errors(&all),
+            requests: requests(plan, stats),
+            timeline: facts.timeline,
+            workers: vec![WorkerReport {
+                name: "local".to_owned(),
+                cores: facts.cores,
+                cpu_busiest: facts.busiest,
+                lag_p99: stats.lag.quantile(0.99),
+                dropped: stats.counters.dropped,
+                clock_error_ns: 0,
+            }],
+            environment: facts.environment,
+            signature: None,
+        }
+    }
+
+    /// Whole answers that arrived, whatever their status.
+    #[must_use]
+    pub fn answers(&self) -> u64 {
+        self.status.values().sum()
+    }
+}
+
+fn check_limits(limits: &[Limit], stats: &Stats, elapsed: Nanos) -> Vec<(Limit, LimitResult)> {
+    let default = [Limit::default_limit()];
+    let limits = if limits.is_empty() { &default[..] } else { limits };
+    limits.iter().map(|limit| (limit.clone(), limit.check(stats, elapsed))).collect()
+}
+
+fn evidence(
+    plan: &Plan,
+    facts: &Facts<'_>,
+    all: &RequestStats,
+    response: &Histogram,
+    limits: &[(Limit, LimitResult)],
+) -> Evidence {
+    let counters = &facts.stats.counters;
+    let missed = limits.iter().filter(|(_, result)| !result.passed).map(|(limit, result)| {
+        let observed = result.observed.map_or_else(|| "nothing measured".to_owned(), |value| limit.show(value));
+        format!("{} (observed {observed})", result.expression)
+    });
+    Evidence {
+        open: plan.load.is_open(),
+        core_time: Nanos(facts.elapsed.0 * u64::from(facts.cores)),
+        lag_p99: Nanos(facts.stats.lag.quantile(0.99)),
+        response_p50: Nanos(response.quantile(0.5)),
+        scheduled: counters.scheduled,
+        late: counters.late,
+        late_for_connections: facts.late_for_connections,
+        dropped: counters.dropped,
+        max_connections: plan.load.max_connections(),
+        dwell_p99: None,
+        busy_for: facts.busy_for,
+        busiest: facts.busiest,
+        overflows: counters.overflows,
+        started: counters.started,
+        no_port: all.errors[ErrorKind::NoPort.index()],
+        no_fd: all.errors[ErrorKind::NoFd.index()],
+        host: facts.host,
+        missed_limits: missed.collect(),
+        answers: all.answers(),
+        in_flight: facts.arrivals_in_flight,
+        stopped: facts.stopped,
+        fault: None,
+    }
+}
+
+fn totals(stats: &Stats, in_flight: u64) -> Totals {
+    let c = &stats.counters;
+    Totals {
+        scheduled: c.scheduled,
+        finished: c.finished,
+        failed_arrivals: c.failed_arrivals,
+        dropped: c.dropped,
+        in_flight,
+        lost: c.lost,
+        started: c.started,
+        completed: c.completed,
+        failed: c.failed,
+        bytes_in: c.bytes_in,
+        bytes_out: c.bytes_out,
+        connections_opened: c.connections_opened,
+        tls_handshakes: 0,
+    }
+}
+
+fn latencies(stats: &Stats, all: &RequestStats, response: &Histogram) -> LatencyReport {
+    LatencyReport {
+        response: Latency::of(response),
+        response_ok: Latency::of(&all.response_ok),
+        service: Latency::of(&all.service),
+        first_byte: Latency::of(&all.first_byte),
+        connect: Latency::of(&stats.connect),
+        tls: None,
+        lag: Latency::of(&stats.lag),
+        kernel: None,
+        dwell: None,
+        handshake: None,
+    }
+}
+
+fn requests(plan: &Plan, stats: &Stats) -> Vec<RequestReport> {
+    let named = plan.request_names().into_iter().zip(&stats.requests);
+    named
+        .map(|(name, request)| RequestReport {
+            name,
+            completed: request.response_ok.count(),
+            failed: request.response_failed.count(),
+            response: Latency::of(&request.response()),
+            response_ok: Latency::of(&request.response_ok),
+            service: Latency::of(&request.service),
+            first_byte: Latency::of(&request.first_byte),
+            status: statuses(request),
+            errors: errors(request),
+        })
+        .collect()
+}
+
+fn statuses(stats: &RequestStats) -> BTreeMap<String, u64> {
+    let filled = (STATUS_LOWEST..).zip(stats.statuses.iter()).filter(|(_, count)| **count > 0);
+    filled.map(|(status, &count)| (status.to_string(), count)).collect()
+}
+
+fn errors(stats: &RequestStats) -> BTreeMap<String, u64> {
+    let filled = ErrorKind::ALL.iter().zip(stats.errors).filter(|(_, count)| *count > 0);
+    filled.map(|(kind, count)| (kind.name().to_owned(), count)).collect()
+}
+
+fn per_second(count: u64, time: Nanos) -> f64 {
+    if time.0 == 0 { 0.0 } else { count as f64 / time.as_secs_f64() }
+}
+
+impl Latency {
+    /// The figures of a histogram.
+    #[must_use]
+    pub fn of(histogram: &Histogram) -> Self {
+        if histogram.is_empty() {
+            return Self::default();
+        }
+        let quantile = |q| histogram.quantile(q);
+        Self {
+            count: histogram.count(),
+            min: histogram.min(),
+            mean: histogram.mean(),
+            stddev: histogram.stddev(),
+            p50: quantile(0.5),
+            p75: quantile(0.75),
+            p90: quantile(0.9),
+            p95: quantile(0.95),
+            p99: quantile(0.99),
+            p99_9: quantile(0.999),
+            p99_99: quantile(0.9999),
+            max: histogram.max(),
+            hdr: encode_hdr(histogram),
+        }
+    }
+
+    /// The whole histogram, where one was stored.
+    #[must_use]
+    pub fn decode_hdr(&self) -> Option<hdrhistogram::Histogram<u64>> {
+        let bytes = STANDARD.decode(&self.hdr).ok()?;
+        Deserializer::new().deserialize(&mut bytes.as_slice()).ok()
+    }
+}
+
+/// Every bucket enters the exchange format with its highest value, as HdrHistogram itself reports values.
+fn encode_hdr(histogram: &Histogram) -> String {
+    let mut hdr = hdrhistogram::Histogram::<u64>::new_with_bounds(1, histogram.max().max(2), 3)
+        .expect("bounds and digits are in range");
+    for (_, high, count) in histogram.buckets() {
+        hdr.saturating_record_n(high, count);
+    }
+    let mut bytes = Vec::new();
+    V2DeflateSerializer::new().serialize(&hdr, &mut bytes).expect("writing to memory does not fail");
+    STANDARD.encode(&bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_exchange_format_holds_the_same_histogram() {
+        let mut histogram = Histogram::default();
+        for value in (1..2_000u64).map(|i| i * i * 7) {
+            histogram.record(value);
+        }
+        let latency = Latency::of(&histogram);
+        let hdr = latency.decode_hdr().expect("what was encoded decodes");
+        assert_eq!(hdr.len(), histogram.count());
+        for quantile in [0.5, 0.9, 0.99, 1.0] {
+            let (ours, theirs) = (histogram.quantile(quantile) as f64, hdr.value_at_quantile(quantile) as f64);
+            assert!((ours / theirs - 1.0).abs() < 0.01, "{quantile}: {ours} {theirs}");
+        }
+    }
+
+    #[test]
+    fn an_empty_latency_is_zeros() {
+        assert_eq!(Latency::of(&Histogram::default()), Latency::default());
+    }
+}

@@ -1,0 +1,97 @@
+//! What a user asked for, as asked: names unresolved, defaults not yet filled in.
+//!
+//! Today a scenario is what quick-run flags can say: one request, one load.
+
+use serde::{Deserialize, Serialize};
+
+use crate::limit::Limit;
+use crate::schedule::Arrivals;
+use crate::units::{Bytes, Nanos, Rate};
+
+/// One request repeated under one load.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Scenario {
+    pub name: Option<String>,
+    /// `http://host[:port]/path?query`.
+    pub url: String,
+    /// Send through this unix socket; the URL still gives `Host` and the path.
+    pub unix_socket: Option<String>,
+    pub source_ips: Vec<std::net::IpAddr>,
+    pub request: RequestSpec,
+    pub load: LoadSpec,
+    pub http: HttpSpec,
+    pub warmup: Nanos,
+    pub seed: u64,
+    pub limits: Vec<Limit>,
+}
+
+#[derive(Clone, Default, Debug, Serialize, Deserialize)]
+pub struct RequestSpec {
+    /// `GET` when empty.
+    pub method: String,
+    /// In the order they are sent. `Host`, `User-Agent` and `Accept` are added where they are missing.
+    pub headers: Vec<(String, String)>,
+}
+
+/// How much load, and of which kind.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LoadSpec {
+    /// Users of a closed load, or connections kept open from the start of an open one.
+    pub connections: Option<u32>,
+    pub requests: Option<u64>,
+    pub duration: Option<Nanos>,
+    /// Makes the load open.
+    pub rate: Option<Rate>,
+    pub arrivals: Arrivals,
+    pub max_connections: Option<u32>,
+    pub max_backlog: Option<u32>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct HttpSpec {
+    pub keep_alive: bool,
+    pub connect_timeout: Nanos,
+    pub first_byte_timeout: Nanos,
+    pub total_timeout: Nanos,
+    pub body_limit: Bytes,
+    /// Statuses that count as completed; empty means all below 400.
+    pub ok_status: Vec<StatusRange>,
+}
+
+impl Default for HttpSpec {
+    fn default() -> Self {
+        Self {
+            keep_alive: true,
+            connect_timeout: Nanos::from_secs(5),
+            first_byte_timeout: Nanos::from_secs(30),
+            total_timeout: Nanos::from_secs(60),
+            body_limit: Bytes::from_mib(64),
+            ok_status: Vec::new(),
+        }
+    }
+}
+
+/// `404`, `200-299` or `2xx`.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct StatusRange {
+    pub from: u16,
+    pub to: u16,
+}
+
+impl std::str::FromStr for StatusRange {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let range = match text.strip_suffix("xx") {
+            Some(class) => class.parse::<u16>().ok().map(|class| (class * 100, class * 100 + 99)),
+            None => {
+                let (from, to) = text.split_once('-').unwrap_or((text, text));
+                from.parse().ok().zip(to.parse().ok())
+            }
+        };
+        match range {
+            Some((from, to)) if (100..1000).contains(&from) && from <= to && to < 1000 => Ok(Self { from, to }),
+            _ => Err(format!("'{text}' is not a status such as 404, 200-299 or 2xx")),
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Interval snapshots of many cores to one row a tick. Memory is bounded: a tick's sums are folded into a row of
+//! fixed size as soon as every core is past it, and the number of rows has a limit.
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::{Load, Plan, TIMELINE_ROWS_MAX};
+use crate::snapshot::{Snapshot, Stats};
+use crate::units::Nanos;
+
+/// One interval of the run. Durations in nanoseconds, rates in requests a second.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Row {
+    pub tick: u64,
+    /// The scheduled rate; `null` in a closed run.
+    pub target: Option<f64>,
+    /// Requests completed a second.
+    pub achieved: f64,
+    pub p50: u64,
+    pub p99: u64,
+    pub kernel_p99: Option<u64>,
+    pub errors: u64,
+    pub connections: u64,
+    pub lag_p99: u64,
+}
+
+/// Ticks kept open for cores that are behind; past it the oldest is closed as it is.
+const OPEN_TICKS_MAX: usize = 4;
+
+struct OpenTick {
+    tick: u64,
+    stats: Stats,
+    connections: Vec<u64>,
+}
+
+/// Builds the rows of one run.
+pub struct Timeline {
+    interval: Nanos,
+    load: Load,
+    names: usize,
+    cores: usize,
+    open: Vec<OpenTick>,
+    rows: Vec<Row>,
+    /// Ticks that found no room among the rows.
+    pub rows_left_out: u64,
+}
+
+impl Timeline {
+    /// For the cores of one worker, numbered from zero.
+    #[must_use]
+    pub fn new(plan: &Plan, cores: usize) -> Self {
+        Self {
+            interval: plan.interval,
+            load: plan.load.clone(),
+            names: plan.request_names().len(),
+            cores,
+            open: Vec::new(),
+            rows: Vec::new(),
+            rows_left_out: 0,
+        }
+    }
+
+    /// Adds a snapshot to its tick; returns the row that this finished, if it did.
+    pub fn add(&mut self, snapshot: &Snapshot) -> Option<&Row> {
+        if self.rows.last().is_some_and(|row| row.tick >= snapshot.tick) {
+            return None; // A core that was more than OPEN_TICKS_MAX behind; its totals still count.
+        }
+        let position = match self.open.binary_search_by_key(&snapshot.tick, |open| open.tick) {
+            Ok(position) => position,
+            Err(position) => {
+                let (tick, stats) = (snapshot.tick, Stats::new(self.names));
+                self.open.insert(position, OpenTick { tick, stats, connections: vec![0; self.cores] });
+                position
+            }
+        };
+        let open = &mut self.open[position];
+        open.stats.merge(&snapshot.stats);
+        if let Some(connections) = open.connections.get_mut(snapshot.core as usize) {
+            *connections = snapshot.connections.max(1);
+        }
+        let complete = self.open[0].connections.iter().all(|&connections| connections > 0);
+        if complete || self.open.len() > OPEN_TICKS_MAX { self.close_oldest() } else { None }
+    }
+
+    fn close_oldest(&mut self) -> Option<&Row> {
+        let open = self.open.remove(0);
+        if self.rows.len() as u64 >= TIMELINE_ROWS_MAX {
+            self.rows_left_out += 1;
+            return None;
+        }
+        let row = self.row(&open);
+        self.rows.push(row);
+        self.rows.last()
+    }
+
+    fn row(&self, open: &OpenTick) -> Row {
+        let all = open.stats.all_requests();
+        let response = all.response();
+        let seconds = self.interval.as_secs_f64();
+        let target = match &self.load {
+            Load::Closed { .. } => None,
+            Load::Open { schedule, .. } => {
+                let bounds = [open.tick, open.tick + 1].map(|tick| Nanos(tick * self.interval.0));
+                let middle = Nanos(u64::midpoint(bounds[0].0, bounds[1].0).min(schedule.duration().0));
+                Some(schedule.rate_at(middle).as_per_second())
+            }
+        };
+        Row {
+            tick: open.tick,
+            target,
+            achieved: open.stats.counters.completed as f64 / seconds,
+            p50: response.quantile(0.5),
+            p99: response.quantile(0.99),
+            kernel_p99: None,
+            errors: open.stats.counters.failed,
+            connections: open.connections.iter().sum(),
+            lag_p99: open.stats.lag.quantile(0.99),
+        }
+    }
+
+    /// All rows, with what was still open.
+    #[must_use]
+    pub fn finish(mut self) -> Vec<Row> {
+        while !self.open.is_empty() {
+            self.close_oldest();
+        }
+        self.rows
+    }
+}

@@ -1,0 +1,340 @@
+//! Was the run good, and can its numbers be trusted? A pure function of the numbers.
+//!
+//! *Invalid* means that the generator itself was the limit; each reason is a sentence with its figure and cause.
+
+use serde::{Deserialize, Serialize};
+
+use crate::units::Nanos;
+
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    Pass,
+    /// A limit was missed.
+    Fail,
+    /// The generator was the limit.
+    Invalid,
+    /// Ended by the user before its time.
+    Stopped,
+    /// Not allowed by the policy in force.
+    Refused,
+    /// A fault of Brunt's own.
+    Error,
+}
+
+impl Status {
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Fail => "fail",
+            Self::Invalid => "invalid",
+            Self::Stopped => "stopped",
+            Self::Refused => "refused",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// What a reader must know beside the status.
+#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mark {
+    /// Part of the load was lost and taken over.
+    Degraded,
+    /// Something outside the run disturbed it.
+    Tainted,
+    /// Answers were still under way at the end.
+    Incomplete,
+    /// Certificates were not verified.
+    Insecure,
+    /// It went on after an interruption.
+    Resumed,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Verdict {
+    pub status: Status,
+    pub reasons: Vec<String>,
+    pub marks: Vec<Mark>,
+}
+
+/// From when the generator counts as the limit. Settings, like limits.
+#[derive(Copy, Clone, PartialEq, Debug)]
+pub struct Thresholds {
+    /// Lag p99 may be this, or `lag_share` of the response p50 if that is more.
+    pub lag: Nanos,
+    pub lag_share: f64,
+    /// Late and dropped slots over scheduled ones.
+    pub late_share: f64,
+    pub dwell: Nanos,
+    pub dwell_share: f64,
+    /// A core busier than this ...
+    pub busy: f64,
+    /// ... for this long, in an open run.
+    pub busy_for: Nanos,
+    /// Requests that failed for want of a port, a file descriptor or the engine, over those started.
+    pub own_failures_share: f64,
+}
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        Self {
+            lag: Nanos::from_millis(1),
+            lag_share: 0.1,
+            late_share: 0.001,
+            dwell: Nanos::from_millis(1),
+            dwell_share: 0.1,
+            busy: 0.95,
+            busy_for: Nanos::from_secs(5),
+            own_failures_share: 0.001,
+        }
+    }
+}
+
+/// What the host took from the engine's threads during the run. The largest of these names the cause of lateness.
+#[derive(Copy, Clone, PartialEq, Eq, Default, Debug)]
+pub struct HostPressure {
+    /// CPU time that the hypervisor gave to others on the engine's cores.
+    pub steal: Nanos,
+    /// Time that the engine's threads were runnable but did not run.
+    pub run_delay: Nanos,
+    /// CPU time that the container's quota withheld.
+    pub throttled: Nanos,
+}
+
+/// The figures a verdict stands on.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Evidence {
+    pub open: bool,
+    /// Sum of all cores' time.
+    pub core_time: Nanos,
+    pub lag_p99: Nanos,
+    pub response_p50: Nanos,
+    pub scheduled: u64,
+    pub late: u64,
+    /// Late slots that waited because every allowed connection was in use.
+    pub late_for_connections: u64,
+    pub dropped: u64,
+    pub max_connections: u32,
+    pub dwell_p99: Option<Nanos>,
+    /// The longest stretch in which one core was busier than the threshold.
+    pub busy_for: Nanos,
+    /// The busiest core over the whole run, 0..=1.
+    pub busiest: f64,
+    pub overflows: u64,
+    pub started: u64,
+    pub no_port: u64,
+    pub no_fd: u64,
+    pub host: HostPressure,
+    /// Expressions and figures of missed limits.
+    pub missed_limits: Vec<String>,
+    pub answers: u64,
+    pub in_flight: u64,
+    pub stopped: bool,
+    /// A fault of Brunt's own, such as accounting that does not add up.
+    pub fault: Option<String>,
+}
+
+/// Judges a run.
+#[must_use]
+pub fn judge(evidence: &Evidence, thresholds: &Thresholds) -> Verdict {
+    let invalid = generators_limits(evidence, thresholds);
+    let missed = evidence.missed_limits.iter().map(|limit| format!("limit missed: {limit}"));
+    let mut reasons = Vec::new();
+    let status = if let Some(fault) = &evidence.fault {
+        reasons.push(fault.clone());
+        Status::Error
+    } else if evidence.stopped {
+        reasons.push("stopped by the user before its time".to_owned());
+        Status::Stopped
+    } else if !invalid.is_empty() {
+        Status::Invalid
+    } else if !evidence.missed_limits.is_empty() {
+        Status::Fail
+    } else {
+        Status::Pass
+    };
+    reasons.extend(invalid);
+    if evidence.started > 0 && evidence.answers == 0 {
+        reasons.push("not one answer arrived".to_owned());
+    }
+    reasons.extend(missed);
+    let marks = if evidence.in_flight > 0 { vec![Mark::Incomplete] } else { Vec::new() };
+    Verdict { status, reasons, marks }
+}
+
+fn generators_limits(e: &Evidence, t: &Thresholds) -> Vec<String> {
+    [lag(e, t), late(e, t), dwell(e, t), busy(e, t), overflow(e), own_failures(e, t)].into_iter().flatten().collect()
+}
+
+fn lag(e: &Evidence, t: &Thresholds) -> Option<String> {
+    let allowed = t.lag.max(share_of(e.response_p50, t.lag_share));
+    (e.lag_p99 > allowed)
+        .then(|| format!("lag p99 {} is over {allowed}: requests were sent late; cause: {}", e.lag_p99, cause(e, t)))
+}
+
+fn late(e: &Evidence, t: &Thresholds) -> Option<String> {
+    let bad = e.late + e.dropped;
+    let share = ratio(bad, e.scheduled);
+    (share > t.late_share).then(|| {
+        format!(
+            "{} slots late and {} dropped of {} ({:.2} %, allowed {:.2} %); cause: {}",
+            e.late,
+            e.dropped,
+            e.scheduled,
+            share * 100.0,
+            t.late_share * 100.0,
+            cause(e, t)
+        )
+    })
+}
+
+fn dwell(e: &Evidence, t: &Thresholds) -> Option<String> {
+    let dwell = e.dwell_p99?;
+    let over = dwell > t.dwell && dwell > share_of(e.response_p50, t.dwell_share);
+    over.then(|| format!("dwell p99 {dwell}: answers waited in the socket for the generator; cause: {}", cause(e, t)))
+}
+
+fn busy(e: &Evidence, t: &Thresholds) -> Option<String> {
+    (e.open && e.busy_for >= t.busy_for).then(|| {
+        format!(
+            "a core was over {:.0} % busy for {}; cause: the core is saturated, give the run more cores (--cores) or a lower rate",
+            t.busy * 100.0,
+            e.busy_for
+        )
+    })
+}
+
+fn overflow(e: &Evidence) -> Option<String> {
+    (e.overflows > 0).then(|| format!("{} ring overflows: completions were lost", e.overflows))
+}
+
+fn own_failures(e: &Evidence, t: &Thresholds) -> Option<String> {
+    let own = e.no_port + e.no_fd;
+    (ratio(own, e.started) > t.own_failures_share).then(|| {
+        let mend = if e.no_port >= e.no_fd {
+            "local ports ran out; give more --source-ip, widen net.ipv4.ip_local_port_range or keep connections alive"
+        } else {
+            "file descriptors ran out; raise the limit (ulimit -n) or lower the connections"
+        };
+        format!("{own} of {} requests failed on this side; cause: {mend}", e.started)
+    })
+}
+
+/// The likeliest reason for lateness, with its figure.
+fn cause(e: &Evidence, t: &Thresholds) -> String {
+    let late = e.late + e.dropped;
+    if late > 0 && (e.late_for_connections + e.dropped) * 2 >= late {
+        return format!(
+            "all {} connections were in use; raise --max-connections, or the target cannot take this rate",
+            e.max_connections
+        );
+    }
+    let host = e.host;
+    let worst = host.steal.max(host.run_delay).max(host.throttled);
+    if ratio(worst.0, e.core_time.0) >= t.late_share {
+        return if worst == host.throttled {
+            format!("the CPU quota held the engine back for {worst}; raise the quota")
+        } else if worst == host.steal {
+            format!("host steal: the hypervisor took {worst} of CPU time")
+        } else {
+            format!("run-queue delay: the engine's threads waited {worst} for a CPU")
+        };
+    }
+    if e.busiest >= 0.8 {
+        return format!("the busiest core was {:.0} % busy; give the run more cores (--cores)", e.busiest * 100.0);
+    }
+    "unknown; the engine's cores may be shared with interrupts or other work (see brunt doctor)".to_owned()
+}
+
+fn share_of(time: Nanos, share: f64) -> Nanos {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a time is a time")]
+    Nanos((time.0 as f64 * share) as u64)
+}
+
+fn ratio(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn clean() -> Evidence {
+        Evidence {
+            open: true,
+            core_time: Nanos::from_secs(10),
+            lag_p99: Nanos::from_micros(20),
+            response_p50: Nanos::from_micros(500),
+            scheduled: 10_000,
+            started: 10_000,
+            answers: 10_000,
+            max_connections: 10_000,
+            ..Evidence::default()
+        }
+    }
+
+    /// One change to a clean run, the status it must lead to, and a word its first reason must have.
+    fn check(change: impl FnOnce(&mut Evidence), status: Status, word: &str) {
+        let mut evidence = clean();
+        change(&mut evidence);
+        let verdict = judge(&evidence, &Thresholds::default());
+        assert_eq!(verdict.status, status, "{evidence:?}");
+        let reason = verdict.reasons.first().map_or("", String::as_str);
+        assert!(reason.contains(word), "{reason} should contain {word}");
+    }
+
+    #[test]
+    fn a_clean_run_passes_without_a_word() {
+        assert_eq!(
+            judge(&clean(), &Thresholds::default()),
+            Verdict { status: Status::Pass, reasons: Vec::new(), marks: Vec::new() }
+        );
+    }
+
+    #[test]
+    fn each_limit_of_the_generator_is_named() {
+        use Status::{Invalid, Pass};
+        check(|e| e.lag_p99 = Nanos::from_micros(1_001), Invalid, "lag p99 1.00 ms");
+        check(|e| (e.lag_p99, e.response_p50) = (Nanos::from_millis(9), Nanos::from_millis(100)), Pass, "");
+        check(|e| e.late = 10, Pass, "");
+        check(|e| e.late = 11, Invalid, "11 slots late");
+        check(|e| e.dropped = 11, Invalid, "connections were in use");
+        check(|e| e.dwell_p99 = Some(Nanos::from_millis(2)), Invalid, "dwell p99");
+        check(|e| (e.dwell_p99, e.response_p50) = (Some(Nanos::from_millis(2)), Nanos::from_millis(30)), Pass, "");
+        check(|e| e.busy_for = Nanos::from_secs(5), Invalid, "saturated");
+        check(|e| (e.busy_for, e.open) = (Nanos::from_secs(5), false), Pass, "");
+        check(|e| e.overflows = 1, Invalid, "overflow");
+        check(|e| e.no_port = 11, Invalid, "local ports ran out");
+        check(|e| e.no_fd = 11, Invalid, "file descriptors ran out");
+    }
+
+    #[test]
+    fn lateness_names_its_cause() {
+        let late = |host: HostPressure, busiest: f64| {
+            move |e: &mut Evidence| (e.late, e.host, e.busiest) = (100, host, busiest)
+        };
+        let ms = Nanos::from_millis;
+        let host = HostPressure { steal: ms(900), run_delay: ms(20), throttled: ms(0) };
+        check(late(host, 0.1), Status::Invalid, "host steal");
+        let host = HostPressure { steal: ms(20), run_delay: ms(900), throttled: ms(0) };
+        check(late(host, 0.99), Status::Invalid, "run-queue delay");
+        let host = HostPressure { steal: ms(0), run_delay: ms(0), throttled: ms(50) };
+        check(late(host, 0.5), Status::Invalid, "quota");
+        check(late(HostPressure::default(), 0.9), Status::Invalid, "90 % busy");
+        check(late(HostPressure::default(), 0.1), Status::Invalid, "unknown");
+        check(|e| (e.late, e.late_for_connections) = (100, 90), Status::Invalid, "connections were in use");
+    }
+
+    #[test]
+    fn the_worst_status_wins() {
+        check(|e| e.missed_limits.push("p99 < 1ms".into()), Status::Fail, "limit missed");
+        check(|e| (e.missed_limits, e.late) = (vec!["x".into()], 100), Status::Invalid, "late");
+        check(|e| (e.stopped, e.late) = (true, 100), Status::Stopped, "stopped");
+        check(|e| (e.stopped, e.fault) = (true, Some("lost count".into())), Status::Error, "lost count");
+        check(|e| (e.answers, e.missed_limits) = (0, vec!["x".into()]), Status::Fail, "not one answer");
+        let open_end = judge(&Evidence { in_flight: 1, ..clean() }, &Thresholds::default());
+        assert_eq!(open_end.marks, [Mark::Incomplete]);
+    }
+}
