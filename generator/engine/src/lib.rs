@@ -3,6 +3,17 @@
 //! [`run`] is the only door. It neither prints, reads the environment, resolves names nor installs signal handlers:
 //! all of that is the caller's.
 
+mod clock;
+pub mod conn;
+mod core_loop;
+mod exchange;
+mod io;
+pub mod limits;
+mod pacer;
+mod pool;
+mod record;
+mod threads;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -97,14 +108,14 @@ pub enum EngineError {
     Uring(#[source] std::io::Error),
     #[error("epoll cannot be set up: {0}")]
     Epoll(#[source] std::io::Error),
-    #[error("the limit on open files is {limit}, too low for {needed} connections; raise it (ulimit -n, LimitNOFILE=) or lower -c")]
-    FileLimit { limit: u64, needed: u64 },
     #[error("core {0} cannot be pinned to; choose others with --cores")]
     Pin(u32),
     #[error("an engine thread could not be started: {0}")]
     Thread(#[source] std::io::Error),
     #[error("an engine thread ended unexpectedly; please report this")]
     Panicked,
+    #[error("another core could not begin")]
+    Withdrawn,
 }
 
 /// Runs the plan to its end, or until the switch is pressed, and returns what the cores counted.
@@ -117,6 +128,13 @@ pub fn run(
     stop: &StopSwitch,
     on_event: &mut dyn FnMut(Event<'_>),
 ) -> Result<Finished, EngineError> {
-    let _ = (plan, parts, stop, on_event);
-    Err(EngineError::Panicked)
+    threads::run(plan, parts, stop, on_event)
+}
+
+/// Is io_uring usable on this host, with what the engine needs of it?
+///
+/// # Errors
+/// What the kernel refused.
+pub fn probe_uring() -> std::io::Result<()> {
+    io::uring::probe()
 }

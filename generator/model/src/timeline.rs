@@ -26,10 +26,16 @@ pub struct Row {
 /// Ticks kept open for cores that are behind; past it the oldest is closed as it is.
 const OPEN_TICKS_MAX: usize = 4;
 
+/// A tail shorter than this part of an interval gets no row.
+const TAIL_SHARE: u64 = 10;
+
 struct OpenTick {
     tick: u64,
     stats: Stats,
-    connections: Vec<u64>,
+    /// By core, once it has reported.
+    connections: Vec<Option<u64>>,
+    /// The longest time that a core's snapshot stands for.
+    wall: Nanos,
 }
 
 /// Builds the rows of one run.
@@ -61,6 +67,10 @@ impl Timeline {
 
     /// Adds a snapshot to its tick; returns the row that this finished, if it did.
     pub fn add(&mut self, snapshot: &Snapshot) -> Option<&Row> {
+        let tail = snapshot.time.wall_ns * TAIL_SHARE < self.interval.0;
+        if tail && snapshot.tick > 0 {
+            return None; // The rest after the last whole interval is too short for a rate; its totals still count.
+        }
         if self.rows.last().is_some_and(|row| row.tick >= snapshot.tick) {
             return None; // A core that was more than OPEN_TICKS_MAX behind; its totals still count.
         }
@@ -68,16 +78,18 @@ impl Timeline {
             Ok(position) => position,
             Err(position) => {
                 let (tick, stats) = (snapshot.tick, Stats::new(self.names));
-                self.open.insert(position, OpenTick { tick, stats, connections: vec![0; self.cores] });
+                let connections = vec![None; self.cores];
+                self.open.insert(position, OpenTick { tick, stats, connections, wall: Nanos::ZERO });
                 position
             }
         };
         let open = &mut self.open[position];
         open.stats.merge(&snapshot.stats);
         if let Some(connections) = open.connections.get_mut(snapshot.core as usize) {
-            *connections = snapshot.connections.max(1);
+            *connections = Some(snapshot.connections);
         }
-        let complete = self.open[0].connections.iter().all(|&connections| connections > 0);
+        open.wall = open.wall.max(Nanos(snapshot.time.wall_ns));
+        let complete = self.open[0].connections.iter().all(Option::is_some);
         if complete || self.open.len() > OPEN_TICKS_MAX { self.close_oldest() } else { None }
     }
 
@@ -95,7 +107,7 @@ impl Timeline {
     fn row(&self, open: &OpenTick) -> Row {
         let all = open.stats.all_requests();
         let response = all.response();
-        let seconds = self.interval.as_secs_f64();
+        let seconds = open.wall.as_secs_f64();
         let target = match &self.load {
             Load::Closed { .. } => None,
             Load::Open { schedule, .. } => {
@@ -107,12 +119,12 @@ impl Timeline {
         Row {
             tick: open.tick,
             target,
-            achieved: open.stats.counters.completed as f64 / seconds,
+            achieved: if seconds > 0.0 { open.stats.counters.completed as f64 / seconds } else { 0.0 },
             p50: response.quantile(0.5),
             p99: response.quantile(0.99),
             kernel_p99: None,
             errors: open.stats.counters.failed,
-            connections: open.connections.iter().sum(),
+            connections: open.connections.iter().flatten().sum(),
             lag_p99: open.stats.lag.quantile(0.99),
         }
     }

@@ -1,0 +1,5 @@
+//! Protocol machines: bytes in, progress out; the caller does the I/O.
+
+pub mod chunked;
+pub mod h1;
+pub mod head;

@@ -1,0 +1,439 @@
+//! The loop of one core. All control flow of the engine is here: when to look at the clock, what to send, when to
+//! wait and when to end. What becomes of one request is in [`crate::exchange`].
+
+use std::collections::VecDeque;
+
+use brunt_model::plan::{Load, Plan};
+use brunt_model::snapshot::{CoreTime, Stats};
+use brunt_model::split::Share;
+
+use crate::clock::Clock;
+use crate::conn::h1;
+use crate::conn::head::HeadCache;
+use crate::exchange::{Conn, State};
+use crate::io::{ConnId, Driver};
+use crate::limits::{BACKOFF_NS, CONNECT_TRIES, CONNECTS_IN_FLIGHT_MAX, CONNECTS_PER_SWEEP_MAX, SEND_BATCH, SWEEP_NS};
+use crate::pacer::{Pacer, Wait};
+use crate::pool::Pool;
+use crate::record::{Exchange, Gauges, Recorder};
+use crate::{Pace, Stop, StopSwitch};
+
+/// No deadline.
+pub(crate) const NEVER: u64 = u64::MAX;
+
+/// An arrival that waits for a connection.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Arrival {
+    pub(crate) intended: u64,
+    /// When the core got to it.
+    pub(crate) dispatched: u64,
+    /// No connection could be opened for it: all that are allowed are in use.
+    pub(crate) capped: bool,
+}
+
+/// Where this core's requests come from.
+pub(crate) enum Work {
+    Closed {
+        /// Requests still to begin, if they are counted.
+        remaining: u64,
+        users: u32,
+    },
+    Open {
+        pacer: Option<Pacer>,
+        backlog: VecDeque<Arrival>,
+        max_backlog: usize,
+    },
+}
+
+/// The plan as far as one core needs it in its loop.
+pub(crate) struct Settings {
+    pub(crate) connect_ns: u64,
+    pub(crate) first_byte_ns: u64,
+    pub(crate) total_ns: u64,
+    pub(crate) drain_ns: u64,
+    pub(crate) interval_ns: u64,
+    pub(crate) request_bytes: u64,
+    pub(crate) keep_alive: bool,
+    pub(crate) plan: std::sync::Arc<Plan>,
+    share: Share,
+    pace: Pace,
+    /// The load ends this long after T0.
+    duration_ns: u64,
+    connects_ahead: u64,
+}
+
+/// Instants and tallies of the loop itself.
+#[derive(Default)]
+struct Progress {
+    t0: u64,
+    end: u64,
+    drain_until: u64,
+    next_sweep: u64,
+    next_tick: u64,
+    spun: u64,
+    /// Wall, CPU and spin time at the start of the interval.
+    interval_from: (u64, u64, u64),
+    ended_at: u64,
+}
+
+/// What a core has when it is done.
+#[derive(Debug)]
+pub(crate) struct CoreEnd {
+    pub(crate) total: Stats,
+    pub(crate) ended_at: u64,
+    pub(crate) arrivals_in_flight: u64,
+    pub(crate) requests_in_flight: u64,
+    pub(crate) late_for_connections: u64,
+    pub(crate) stopped: bool,
+}
+
+pub(crate) struct CoreLoop<D: Driver, C: Clock> {
+    pub(crate) settings: Settings,
+    pub(crate) driver: D,
+    pub(crate) clock: C,
+    pub(crate) conns: Vec<Conn>,
+    /// By connection: when something must have happened, else it is given up.
+    pub(crate) deadlines: Vec<u64>,
+    pub(crate) pool: Pool,
+    pub(crate) work: Work,
+    pub(crate) context: h1::Context,
+    pub(crate) recorder: Recorder,
+    /// Connections whose sends were queued and wait for their time stamp.
+    pub(crate) queued: [ConnId; SEND_BATCH],
+    pub(crate) queued_len: usize,
+    /// Requests under way.
+    pub(crate) in_flight: u64,
+    pub(crate) connects_failed: u64,
+    pub(crate) ever_connected: bool,
+    /// New requests may begin.
+    pub(crate) sending: bool,
+    stop: StopSwitch,
+    stopped: bool,
+    progress: Progress,
+}
+
+impl<D: Driver, C: Clock> CoreLoop<D, C> {
+    /// Everything is allocated here; the loop allocates nothing.
+    pub(crate) fn new(
+        plan: &std::sync::Arc<Plan>,
+        share: Share,
+        pace: Pace,
+        driver: D,
+        clock: C,
+        exchange: Exchange,
+        stop: StopSwitch,
+    ) -> Self {
+        let connections = connections_of(plan, share);
+        let (worker, core, names) = (share.worker, share.core, plan.request_names().len());
+        Self {
+            conns: std::iter::repeat_with(Conn::default).take(connections as usize).collect(),
+            deadlines: vec![NEVER; connections as usize],
+            pool: Pool::new(connections, plan.endpoints.len(), plan.source_ips.len()),
+            work: work_of(plan, share),
+            context: h1::Context {
+                cache: HeadCache::default(),
+                to_head_request: plan.request.is_head(),
+                body_limit: plan.body_limit.0,
+            },
+            recorder: Recorder::new(worker, core, names, exchange, plan.late_over.0),
+            settings: Settings::new(plan, share, pace),
+            driver,
+            clock,
+            queued: [ConnId(0); SEND_BATCH],
+            queued_len: 0,
+            in_flight: 0,
+            connects_failed: 0,
+            ever_connected: false,
+            sending: false,
+            stop,
+            stopped: false,
+            progress: Progress::default(),
+        }
+    }
+
+    /// Opens the connections that the load begins with, waiting no longer than one connect may take.
+    pub(crate) fn open_ahead(&mut self) {
+        let mut wanted = self.settings.connects_ahead;
+        let give_up = self.clock.now() + self.settings.connect_ns;
+        loop {
+            let now = self.clock.now();
+            let mut burst = CONNECTS_PER_SWEEP_MAX;
+            while wanted > 0 && burst > 0 && self.pool.connecting() < CONNECTS_IN_FLIGHT_MAX {
+                let Some(conn) = self.pool.take_free() else { break };
+                self.begin_connect(conn, now);
+                wanted -= 1;
+                burst -= 1;
+            }
+            let hopeless = !self.ever_connected && self.connects_failed > CONNECT_TRIES;
+            if (wanted == 0 || hopeless) && self.pool.connecting() == 0 || now >= give_up || self.stop.get() > Stop::No {
+                return;
+            }
+            self.expire(now);
+            self.driver.wait(SWEEP_NS / 10);
+            self.take_events();
+        }
+    }
+
+    /// Runs the load from T0 to its end.
+    pub(crate) fn run(mut self, t0: u64) -> CoreEnd {
+        self.begin(t0);
+        loop {
+            let now = self.clock.now();
+            self.dispatch(now);
+            if now >= self.progress.next_sweep {
+                self.sweep(now);
+            }
+            if self.finished(now) {
+                break;
+            }
+            self.wait();
+            self.take_events();
+        }
+        self.end()
+    }
+
+    fn begin(&mut self, t0: u64) {
+        self.sending = true;
+        self.recorder.measure_from(t0 + self.settings.plan.warmup.0);
+        self.progress = Progress {
+            t0,
+            end: t0.saturating_add(self.settings.duration_ns),
+            drain_until: NEVER,
+            next_sweep: t0,
+            next_tick: t0 + self.settings.interval_ns,
+            interval_from: (t0, self.clock.cpu(), 0),
+            ..Progress::default()
+        };
+        while self.clock.now() < t0 {
+            std::hint::spin_loop();
+        }
+        match &mut self.work {
+            Work::Open { pacer, .. } => {
+                let (offset, stride) = self.settings.share.position();
+                if let Load::Open { schedule, .. } = &self.settings.plan.load {
+                    *pacer = Some(Pacer::new(schedule.slots(offset, stride), t0, self.settings.pace));
+                }
+            }
+            &mut Work::Closed { users, .. } => {
+                (0..users).map(ConnId).for_each(|user| self.begin_user(user, t0));
+            }
+        }
+    }
+
+    /// Sends what is due.
+    #[inline]
+    fn dispatch(&mut self, mut now: u64) {
+        if !self.sending {
+            return;
+        }
+        while let Work::Open { pacer: Some(pacer), .. } = &mut self.work {
+            let Some(intended) = pacer.take(now) else { break };
+            self.arrive(intended, now);
+            now = self.clock.now();
+        }
+    }
+
+    /// Deadlines, intervals and ends: what need not be looked at for every event.
+    fn sweep(&mut self, now: u64) {
+        self.progress.next_sweep = now + SWEEP_NS;
+        self.expire(now);
+        self.open_for_backlog(now);
+        let overflows = self.driver.take_overflows();
+        self.recorder.counters().overflows += overflows;
+        if now >= self.progress.next_tick {
+            self.clock.follow();
+            let tick = (self.progress.next_tick - self.progress.t0) / self.settings.interval_ns - 1;
+            self.progress.next_tick += self.settings.interval_ns;
+            self.rotate(tick, now, false);
+        }
+        if self.sending && self.stop.get() > Stop::No {
+            self.stopped = true;
+            self.stop_sending(now);
+        }
+        if self.unreachable() {
+            self.stop_sending(now);
+        }
+    }
+
+    /// Ends whatever is past its deadline.
+    fn expire(&mut self, now: u64) {
+        for index in 0..self.deadlines.len() {
+            if self.deadlines[index] <= now {
+                let conn = ConnId(u32::try_from(index).unwrap_or(u32::MAX));
+                self.deadlines[index] = NEVER;
+                match self.conns[index].state {
+                    State::Backoff => self.begin_user(conn, now),
+                    _ => self.timed_out(conn, now),
+                }
+            }
+        }
+        self.expire_backlog(now);
+    }
+
+    /// Nothing ever answered, and every user tried.
+    fn unreachable(&self) -> bool {
+        let users = match &self.work {
+            Work::Closed { users, .. } => u64::from(*users),
+            Work::Open { .. } => self.settings.connects_ahead.max(8),
+        };
+        !self.ever_connected && self.connects_failed >= CONNECT_TRIES * users
+    }
+
+    fn stop_sending(&mut self, now: u64) {
+        if self.sending {
+            self.sending = false;
+            self.progress.drain_until = now + self.settings.drain_ns;
+        }
+    }
+
+    fn finished(&mut self, now: u64) -> bool {
+        if self.sending && self.load_is_over(now) {
+            self.stop_sending(now);
+        }
+        if self.sending {
+            return false;
+        }
+        self.progress.ended_at = now;
+        let idle = self.in_flight == 0 && self.backlog_len() == 0;
+        idle || now >= self.progress.drain_until || self.stop.get() == Stop::Now
+    }
+
+    #[inline]
+    fn load_is_over(&self, now: u64) -> bool {
+        match &self.work {
+            Work::Closed { remaining, .. } => now >= self.progress.end || (*remaining == 0 && self.in_flight == 0),
+            Work::Open { pacer, .. } => pacer.as_ref().is_none_or(|pacer| pacer.next().is_none()),
+        }
+    }
+
+    /// Hands over what is queued and passes the time until something is to be done.
+    #[inline]
+    fn wait(&mut self) {
+        let now = self.stamp();
+        let other = self.progress.next_sweep.min(if self.sending { self.progress.end } else { NEVER });
+        let wait = match &self.work {
+            Work::Open { pacer: Some(pacer), .. } if self.sending => pacer.wait(now, other),
+            _ => Wait::SleepUntil(other),
+        };
+        match wait {
+            Wait::SpinUntil(until) => self.spin(now, until),
+            Wait::SleepUntil(until) => {
+                self.driver.wait(until.saturating_sub(now).max(1));
+                self.learn_wake_up(until);
+            }
+        }
+    }
+
+    /// A sleep that reached its end tells what waking up costs.
+    #[inline]
+    fn learn_wake_up(&mut self, until: u64) {
+        if let Work::Open { pacer: Some(pacer), .. } = &mut self.work {
+            let now = self.clock.now();
+            if now > until {
+                pacer.overslept(now - until);
+            }
+        }
+    }
+
+    /// Watches clock and queue; the time is not work and is not counted as such.
+    fn spin(&mut self, from: u64, until: u64) {
+        self.driver.submit();
+        let mut now = from;
+        while now < until {
+            if self.driver.poll() {
+                break;
+            }
+            std::hint::spin_loop();
+            now = self.clock.now();
+        }
+        self.progress.spun += now - from;
+    }
+
+    fn rotate(&mut self, tick: u64, now: u64, last: bool) {
+        let cpu = self.clock.cpu();
+        let (wall_from, cpu_from, spun_from) = self.progress.interval_from;
+        let time = CoreTime {
+            wall_ns: now.saturating_sub(wall_from),
+            busy_ns: (cpu - cpu_from).saturating_sub(self.progress.spun - spun_from),
+        };
+        let gauges = Gauges {
+            connections: self.pool.open() as u64,
+            arrivals_in_flight: self.in_flight + self.backlog_len(),
+            requests_in_flight: self.in_flight,
+        };
+        if self.recorder.rotate(tick, time, gauges, last) {
+            self.progress.interval_from = (now, cpu, self.progress.spun);
+        }
+    }
+
+    pub(crate) fn backlog_len(&self) -> u64 {
+        match &self.work {
+            Work::Open { backlog, .. } => backlog.len() as u64,
+            Work::Closed { .. } => 0,
+        }
+    }
+
+    fn end(mut self) -> CoreEnd {
+        let now = self.progress.ended_at;
+        let tick = now.saturating_sub(self.progress.t0) / self.settings.interval_ns;
+        self.rotate(tick, now, true);
+        let (arrivals, requests) = (self.in_flight + self.backlog_len(), self.in_flight);
+        let (total, late_for_connections) = self.recorder.into_total();
+        CoreEnd {
+            total,
+            ended_at: now,
+            arrivals_in_flight: arrivals,
+            requests_in_flight: requests,
+            late_for_connections,
+            stopped: self.stopped,
+        }
+    }
+}
+
+impl Settings {
+    fn new(plan: &std::sync::Arc<Plan>, share: Share, pace: Pace) -> Self {
+        let connects_ahead = match plan.load {
+            Load::Closed { users, .. } => share.of(u64::from(users)),
+            Load::Open { warm_connections, .. } => share.of(u64::from(warm_connections)),
+        };
+        Self {
+            connect_ns: plan.deadlines.connect.0,
+            first_byte_ns: plan.deadlines.first_byte.0,
+            total_ns: plan.deadlines.total.0,
+            drain_ns: plan.deadlines.drain.0,
+            interval_ns: plan.interval.0,
+            request_bytes: plan.request.wire.len() as u64,
+            keep_alive: plan.keep_alive,
+            plan: plan.clone(),
+            share,
+            pace,
+            duration_ns: plan.load.duration().map_or(NEVER, |duration| duration.0),
+            connects_ahead,
+        }
+    }
+}
+
+/// Connections that one core may have open at once.
+pub(crate) fn connections_of(plan: &Plan, share: Share) -> u32 {
+    let part = share.of(u64::from(plan.load.max_connections()));
+    let least = u64::from(plan.load.is_open());
+    u32::try_from(part.max(least)).unwrap_or(u32::MAX)
+}
+
+fn work_of(plan: &Plan, share: Share) -> Work {
+    match &plan.load {
+        Load::Closed { users, requests, .. } => Work::Closed {
+            remaining: requests.map_or(u64::MAX, |requests| share.of(requests)),
+            users: u32::try_from(share.of(u64::from(*users))).unwrap_or(u32::MAX),
+        },
+        Load::Open { max_backlog, .. } => {
+            let max_backlog = usize::try_from(share.of(u64::from(*max_backlog))).unwrap_or(usize::MAX);
+            Work::Open { pacer: None, backlog: VecDeque::with_capacity(max_backlog + CONNECTS_IN_FLIGHT_MAX + 1), max_backlog }
+        }
+    }
+}
+
+/// The wait after so many failed connects in a row.
+pub(crate) fn backoff_ns(failures: u32) -> u64 {
+    (BACKOFF_NS << failures.min(8)).min(crate::limits::BACKOFF_NS_MAX)
+}

@@ -1,0 +1,292 @@
+//! The epoll driver: edge-triggered, for hosts where io_uring is forbidden.
+
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
+
+use brunt_model::outcome::ErrorKind;
+use brunt_model::plan::Plan;
+
+use super::socket::{Routes, errno, pending_error, shut};
+use super::{ConnId, Driver, Event, Route, connect_error, transfer_error};
+use crate::limits::SKIP_AT_MOST;
+
+const BUFFER_SIZE: usize = 64 * 1024;
+const EVENTS: usize = 256;
+const INTEREST: libc::c_int = libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET;
+const READABLE: libc::c_int = libc::EPOLLIN | libc::EPOLLRDHUP | libc::EPOLLHUP | libc::EPOLLERR;
+
+struct Slot {
+    fd: Option<OwnedFd>,
+    generation: u32,
+    connecting: bool,
+    /// Bytes of the request still to be written, where the socket took only a part.
+    unsent: usize,
+    skip: u64,
+}
+
+/// One core's epoll instance with its sockets.
+pub(crate) struct Epoll {
+    epoll: OwnedFd,
+    routes: Routes,
+    request: Arc<[u8]>,
+    slots: Vec<Slot>,
+    buffer: Box<[u8]>,
+    data_len: usize,
+    events: Vec<libc::epoll_event>,
+    next: usize,
+    filled: usize,
+    /// The connection being read, with its generation and whether its peer may have closed.
+    reading: Option<(ConnId, u32, bool)>,
+    /// Sends that failed at once, to be reported as events.
+    failed: Vec<(ConnId, u32, ErrorKind)>,
+}
+
+impl Epoll {
+    /// Room for `connections`.
+    ///
+    /// # Errors
+    /// When the kernel has no descriptor or memory for it.
+    pub(crate) fn new(plan: &Plan, connections: usize) -> io::Result<Self> {
+        // SAFETY: no pointers are passed; the result is checked before it is owned.
+        let raw = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
+        if raw < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: `raw` was just made and is owned by nobody else.
+        let epoll = unsafe { OwnedFd::from_raw_fd(raw) };
+        let slot = || Slot { fd: None, generation: 0, connecting: false, unsent: 0, skip: 0 };
+        Ok(Self {
+            epoll,
+            routes: Routes::new(plan),
+            request: plan.request.wire.clone(),
+            slots: std::iter::repeat_with(slot).take(connections).collect(),
+            buffer: vec![0; BUFFER_SIZE].into_boxed_slice(),
+            data_len: 0,
+            events: vec![libc::epoll_event { events: 0, u64: 0 }; EVENTS],
+            next: 0,
+            filled: 0,
+            reading: None,
+            failed: Vec::with_capacity(connections),
+        })
+    }
+
+    fn fd(&self, conn: ConnId) -> Option<RawFd> {
+        self.slots[conn.index()].fd.as_ref().map(AsRawFd::as_raw_fd)
+    }
+
+    fn is_current(&self, conn: ConnId, generation: u32) -> bool {
+        let slot = &self.slots[conn.index()];
+        slot.fd.is_some() && slot.generation == generation
+    }
+
+    /// Writes what is left of the request; a full socket is continued when it is writable again.
+    fn write(&mut self, conn: ConnId) -> Result<(), ErrorKind> {
+        let Some(fd) = self.fd(conn) else { return Ok(()) };
+        let slot = &mut self.slots[conn.index()];
+        while slot.unsent > 0 {
+            let rest = &self.request[self.request.len() - slot.unsent..];
+            // SAFETY: the pointer and length are of a live slice that is only read.
+            let sent = unsafe { libc::send(fd, rest.as_ptr().cast(), rest.len(), libc::MSG_NOSIGNAL) };
+            match usize::try_from(sent) {
+                Ok(sent) => slot.unsent -= sent,
+                Err(_) => match errno() {
+                    libc::EAGAIN => return Ok(()),
+                    libc::EINTR => {}
+                    error => return Err(transfer_error(error)),
+                },
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the next readiness report, as an event where it is one.
+    fn take_report(&mut self) -> Option<Event> {
+        let report = self.events[self.next];
+        self.next += 1;
+        let (bits, data) = (report.events.cast_signed(), report.u64);
+        #[expect(clippy::cast_possible_truncation, reason = "the low half holds the connection, the high one the rest")]
+        let (conn, generation) = (ConnId(data as u32), (data >> 32) as u32);
+        if !self.is_current(conn, generation) {
+            return None;
+        }
+        if self.slots[conn.index()].connecting {
+            return self.connect_ended(conn, bits);
+        }
+        if bits & READABLE != 0 {
+            self.reading = Some((conn, generation, bits & !libc::EPOLLIN & READABLE != 0));
+        }
+        if bits & libc::EPOLLOUT != 0 && self.slots[conn.index()].unsent > 0 {
+            return self.write(conn).err().map(|kind| Event::Broken(conn, kind));
+        }
+        None
+    }
+
+    fn connect_ended(&mut self, conn: ConnId, bits: libc::c_int) -> Option<Event> {
+        if bits & (libc::EPOLLOUT | libc::EPOLLERR | libc::EPOLLHUP) == 0 {
+            return None;
+        }
+        self.slots[conn.index()].connecting = false;
+        match self.fd(conn).map(pending_error) {
+            Some(0) => Some(Event::Connected(conn)),
+            error => Some(Event::ConnectFailed(conn, connect_error(error.unwrap_or(0)))),
+        }
+    }
+
+    /// One receive on the connection being read.
+    fn read(&mut self) -> Option<Event> {
+        let (conn, generation, may_be_closed) = self.reading?;
+        if !self.is_current(conn, generation) {
+            self.reading = None;
+            return None;
+        }
+        let fd = self.fd(conn)?;
+        let skip = self.slots[conn.index()].skip;
+        let wanted = if skip > 0 { usize::try_from(skip.min(SKIP_AT_MOST)).unwrap_or(0) } else { self.buffer.len() };
+        let received = if skip > 0 {
+            // SAFETY: with MSG_TRUNC the kernel discards the bytes and writes nothing (tcp(7)), so null is no memory.
+            unsafe { libc::recv(fd, std::ptr::null_mut(), wanted, libc::MSG_TRUNC) }
+        } else {
+            // SAFETY: the buffer is live and of the length given.
+            unsafe { libc::recv(fd, self.buffer.as_mut_ptr().cast(), wanted, 0) }
+        };
+        let Ok(received) = usize::try_from(received) else { return self.read_error(conn) };
+        // An edge says nothing of what came after a short read: only that, or the peer's end, is worth another call.
+        if received < wanted && !may_be_closed || received == 0 {
+            self.reading = None;
+        }
+        match (received, skip) {
+            (0, _) => Some(Event::Eof(conn)),
+            (_, 0) => {
+                self.data_len = received;
+                Some(Event::Data(conn))
+            }
+            _ => Some(Event::Skipped(conn, received as u64)),
+        }
+    }
+
+    fn read_error(&mut self, conn: ConnId) -> Option<Event> {
+        match errno() {
+            libc::EINTR => None,
+            libc::EAGAIN => {
+                self.reading = None;
+                None
+            }
+            error => {
+                self.reading = None;
+                Some(Event::Broken(conn, transfer_error(error)))
+            }
+        }
+    }
+}
+
+impl Driver for Epoll {
+    /// Each send is a system call of its own, so each has a time stamp of its own.
+    const SEND_BATCH: usize = 1;
+
+    fn connect(&mut self, conn: ConnId, route: Route) -> Result<(), ErrorKind> {
+        let address = *self.routes.endpoint(route)?;
+        let fd = self.routes.open(route, false)?;
+        let slot = &mut self.slots[conn.index()];
+        slot.generation = slot.generation.wrapping_add(1);
+        (slot.connecting, slot.unsent, slot.skip) = (true, 0, 0);
+        // SAFETY: the address is valid for its length and is only read.
+        let result = unsafe { libc::connect(fd.as_raw_fd(), address.as_ptr(), address.len()) };
+        if result < 0 && errno() != libc::EINPROGRESS {
+            return Err(connect_error(errno()));
+        }
+        let mut event = libc::epoll_event {
+            events: INTEREST.cast_unsigned(),
+            u64: u64::from(slot.generation) << 32 | u64::from(conn.0),
+        };
+        // SAFETY: both descriptors are open and the event is live for the call.
+        let added = unsafe {
+            libc::epoll_ctl(self.epoll.as_raw_fd(), libc::EPOLL_CTL_ADD, fd.as_raw_fd(), &raw mut event)
+        };
+        if added < 0 {
+            return Err(connect_error(errno()));
+        }
+        slot.fd = Some(fd);
+        Ok(())
+    }
+
+    #[inline]
+    fn send(&mut self, conn: ConnId) {
+        self.slots[conn.index()].unsent = self.request.len();
+        if let Err(kind) = self.write(conn) {
+            self.failed.push((conn, self.slots[conn.index()].generation, kind));
+        }
+    }
+
+    fn submit(&mut self) {}
+
+    #[inline]
+    fn wait(&mut self, nanos: u64) {
+        if self.next < self.filled || self.reading.is_some() || !self.failed.is_empty() {
+            return;
+        }
+        let timeout = libc::timespec {
+            tv_sec: libc::time_t::try_from(nanos / 1_000_000_000).unwrap_or(libc::time_t::MAX),
+            tv_nsec: libc::c_long::try_from(nanos % 1_000_000_000).unwrap_or(0),
+        };
+        let capacity = libc::c_int::try_from(self.events.len()).unwrap_or(libc::c_int::MAX);
+        // SAFETY: the events and the timeout are live for the call; no signal mask is given.
+        let count = unsafe {
+            libc::epoll_pwait2(
+                self.epoll.as_raw_fd(),
+                self.events.as_mut_ptr(),
+                capacity,
+                &raw const timeout,
+                std::ptr::null(),
+            )
+        };
+        (self.next, self.filled) = (0, usize::try_from(count).unwrap_or(0));
+    }
+
+    fn poll(&mut self) -> bool {
+        self.wait(0);
+        self.next < self.filled || self.reading.is_some()
+    }
+
+    #[inline]
+    fn next_event(&mut self) -> Option<Event> {
+        while let Some((conn, generation, kind)) = self.failed.pop() {
+            if self.is_current(conn, generation) {
+                return Some(Event::Broken(conn, kind));
+            }
+        }
+        loop {
+            let event = if self.reading.is_some() {
+                self.read()
+            } else if self.next < self.filled {
+                self.take_report()
+            } else {
+                return None;
+            };
+            if event.is_some() {
+                return event;
+            }
+        }
+    }
+
+    fn data(&self) -> &[u8] {
+        &self.buffer[..self.data_len]
+    }
+
+    #[inline]
+    fn receive(&mut self, conn: ConnId, skip: u64) {
+        self.slots[conn.index()].skip = skip;
+    }
+
+    fn close(&mut self, conn: ConnId) {
+        let slot = &mut self.slots[conn.index()];
+        if let Some(fd) = slot.fd.take() {
+            slot.generation = slot.generation.wrapping_add(1);
+            shut(fd);
+        }
+    }
+
+    fn take_overflows(&mut self) -> u64 {
+        0
+    }
+}

@@ -1,0 +1,112 @@
+//! Drivers: how a core asks the kernel for I/O. All `unsafe` of the engine lives in this folder.
+//!
+//! A driver owns sockets by [`ConnId`] and speaks of bytes and ends; it knows nothing of HTTP. Whatever was queued
+//! for a connection before [`Driver::close`] is never reported after it, even if the id is used again.
+#![allow(unsafe_code, reason = "the one place of the engine where system interfaces without safe wrappers are used")]
+
+mod buffers;
+pub(crate) mod epoll;
+#[cfg(test)]
+pub(crate) mod sim;
+mod socket;
+pub(crate) mod tsc;
+pub(crate) mod uring;
+
+use brunt_model::outcome::ErrorKind;
+
+/// A connection's place in the dense tables of its core.
+#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct ConnId(pub(crate) u32);
+
+impl ConnId {
+    #[inline(always)]
+    #[must_use]
+    pub(crate) const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// What a driver reports. The bytes of `Data` are read with [`Driver::data`] before the next event is taken.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Event {
+    Connected(ConnId),
+    ConnectFailed(ConnId, ErrorKind),
+    Data(ConnId),
+    /// So many bytes arrived and were discarded, as [`Driver::receive`] asked.
+    Skipped(ConnId, u64),
+    /// The peer closed its side: no more data will come.
+    Eof(ConnId),
+    /// The connection broke.
+    Broken(ConnId, ErrorKind),
+}
+
+/// Where a connection is to lead and from which address, as positions in the plan's lists.
+#[derive(Copy, Clone, PartialEq, Eq, Default, Debug)]
+pub(crate) struct Route {
+    pub(crate) endpoint: usize,
+    pub(crate) source: Option<usize>,
+}
+
+pub(crate) trait Driver {
+    /// Sends between two calls of `submit` for which one time stamp is taken.
+    const SEND_BATCH: usize;
+
+    /// Begins to connect; ends in `Connected` or `ConnectFailed`.
+    ///
+    /// # Errors
+    /// When it cannot even begin, for want of a descriptor or a port.
+    fn connect(&mut self, conn: ConnId, route: Route) -> Result<(), ErrorKind>;
+
+    /// Queues the plan's request to be sent whole.
+    fn send(&mut self, conn: ConnId);
+
+    /// Hands to the kernel whatever was queued.
+    fn submit(&mut self);
+
+    /// Hands over what was queued and waits for events, at most this long.
+    fn wait(&mut self, nanos: u64);
+
+    /// Looks for events without waiting; as cheap as the driver can, for a spin.
+    fn poll(&mut self) -> bool;
+
+    fn next_event(&mut self) -> Option<Event>;
+
+    /// The bytes of the last `Data` event.
+    fn data(&self) -> &[u8];
+
+    /// Goes on receiving after a `Data` or `Skipped` event; the next `skip` bytes are of no interest.
+    fn receive(&mut self, conn: ConnId, skip: u64);
+
+    /// Closes the connection and forgets it.
+    fn close(&mut self, conn: ConnId);
+
+    /// Losses since the last call: overflowed queues.
+    fn take_overflows(&mut self) -> u64;
+}
+
+/// What a failed connect means.
+#[must_use]
+pub(crate) fn connect_error(errno: i32) -> ErrorKind {
+    match errno {
+        // EAGAIN: the queue of a listening unix socket is full (unix(7)).
+        libc::ECONNREFUSED | libc::ENOENT | libc::EAGAIN => ErrorKind::ConnectRefused,
+        libc::ETIMEDOUT => ErrorKind::ConnectTimeout,
+        libc::ECONNRESET | libc::EPIPE | libc::ECONNABORTED => ErrorKind::ConnectReset,
+        libc::EADDRNOTAVAIL | libc::EADDRINUSE => ErrorKind::NoPort,
+        libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM => ErrorKind::NoFd,
+        libc::EPERM | libc::EACCES => ErrorKind::Policy,
+        _ => ErrorKind::ConnectUnreachable,
+    }
+}
+
+/// What a failed send or receive means.
+#[must_use]
+pub(crate) fn transfer_error(errno: i32) -> ErrorKind {
+    match errno {
+        libc::EPIPE => ErrorKind::ClosedEarly,
+        libc::ETIMEDOUT => ErrorKind::TimeoutTotal,
+        libc::EPERM | libc::EACCES => ErrorKind::Policy,
+        libc::EHOSTUNREACH | libc::ENETUNREACH => ErrorKind::ConnectUnreachable,
+        _ => ErrorKind::Reset,
+    }
+}

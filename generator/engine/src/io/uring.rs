@@ -1,0 +1,441 @@
+//! The io_uring driver: multishot receives into provided buffers, sends without completions.
+//!
+//! A connection begins with a multishot receive, which needs no system call per answer. Once an answer is seen whose
+//! rest is long, its connections change to single receives: a buffer for the head, then one receive that discards
+//! the body in the kernel (`MSG_TRUNC`, tcp(7)), so that large bodies cost neither copies nor completions.
+
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::Arc;
+
+use brunt_model::outcome::ErrorKind;
+use brunt_model::plan::Plan;
+use io_uring::types::{CancelBuilder, Fd, SubmitArgs, Timespec};
+use io_uring::{IoUring, cqueue, opcode, squeue};
+
+use super::buffers::Buffers;
+use super::socket::{Routes, shut};
+use super::{ConnId, Driver, Event, Route, connect_error, transfer_error};
+use crate::limits::{SEND_BATCH, SKIP_AT_LEAST, SKIP_AT_MOST};
+
+const GROUP: u16 = 0;
+const BUFFER_SIZE: u32 = 8 * 1024;
+const BUFFERS_MIN: usize = 16;
+const BUFFERS_MAX: usize = 1024;
+const SUBMISSIONS: u32 = 256;
+const COMPLETIONS_MAX: u32 = 1 << 16;
+/// Completions taken from the shared queue at once.
+const TAKEN: usize = 64;
+
+/// What an operation was, kept in the high byte of its `user_data`.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+#[repr(u8)]
+enum Op {
+    Connect = 1,
+    Send = 2,
+    Receive = 3,
+    Skip = 4,
+    Cancel = 5,
+}
+
+const GENERATION_MASK: u32 = 0xff_ffff;
+
+fn user_data(op: Op, generation: u32, conn: ConnId) -> u64 {
+    (op as u64) << 56 | u64::from(generation & GENERATION_MASK) << 32 | u64::from(conn.0)
+}
+
+/// How a connection's receive stands.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+enum Receiving {
+    /// None is under way.
+    No,
+    Multishot,
+    /// A multishot that was asked to end; single receives follow.
+    Ending,
+    Once,
+}
+
+struct Slot {
+    fd: Option<OwnedFd>,
+    /// Tells completions of a closed connection from those of the next one in this place.
+    generation: u32,
+    receiving: Receiving,
+    /// Bytes to discard with the next single receive.
+    skip: u64,
+}
+
+#[derive(Copy, Clone, Default)]
+struct Completion {
+    user_data: u64,
+    result: i32,
+    flags: u32,
+}
+
+/// One core's ring with its sockets.
+pub(crate) struct Uring {
+    ring: Option<IoUring>,
+    buffers: Option<Buffers>,
+    routes: Arc<Routes>,
+    request: Arc<[u8]>,
+    slots: Vec<Slot>,
+    /// Answers are long here: new connections begin with single receives.
+    long_answers: bool,
+    taken: [Completion; TAKEN],
+    next: usize,
+    filled: usize,
+    /// The buffer and length of the last `Data` event.
+    current: Option<(u16, usize)>,
+    overflows: u64,
+    overflows_seen: u32,
+}
+
+/// Is io_uring usable here, with what the driver needs?
+///
+/// # Errors
+/// The system call that failed.
+pub(crate) fn probe() -> io::Result<()> {
+    let ring = build_ring(BUFFERS_MIN)?;
+    let buffers = Buffers::register(&ring, GROUP, 16, 64)?;
+    ring.submitter().unregister_buf_ring(GROUP)?;
+    // SAFETY: nothing was submitted, and the group is unregistered.
+    unsafe { buffers.free() };
+    Ok(())
+}
+
+fn build_ring(connections: usize) -> io::Result<IoUring> {
+    let wanted = u32::try_from(connections * 2).unwrap_or(COMPLETIONS_MAX);
+    IoUring::builder()
+        .setup_single_issuer()
+        .setup_defer_taskrun()
+        .setup_coop_taskrun()
+        .setup_taskrun_flag()
+        .setup_no_sqarray()
+        .setup_cqsize(wanted.next_power_of_two().clamp(SUBMISSIONS * 2, COMPLETIONS_MAX))
+        .build(SUBMISSIONS)
+}
+
+impl Uring {
+    /// Room for `connections`. Must be called, and the driver used, on one thread.
+    ///
+    /// # Errors
+    /// When the kernel refuses the ring or its buffers.
+    pub(crate) fn new(plan: &Plan, connections: usize) -> io::Result<Self> {
+        let ring = build_ring(connections)?;
+        let count = connections.next_power_of_two().clamp(BUFFERS_MIN, BUFFERS_MAX);
+        let buffers = Buffers::register(&ring, GROUP, u16::try_from(count).unwrap_or(1024), BUFFER_SIZE)?;
+        let slot = || Slot { fd: None, generation: 0, receiving: Receiving::No, skip: 0 };
+        Ok(Self {
+            ring: Some(ring),
+            buffers: Some(buffers),
+            routes: Arc::new(Routes::new(plan)),
+            request: plan.request.wire.clone(),
+            slots: std::iter::repeat_with(slot).take(connections).collect(),
+            long_answers: false,
+            taken: [Completion::default(); TAKEN],
+            next: 0,
+            filled: 0,
+            current: None,
+            overflows: 0,
+            overflows_seen: 0,
+        })
+    }
+
+    fn ring(&mut self) -> &mut IoUring {
+        self.ring.as_mut().expect("taken only in drop")
+    }
+
+    fn buffers(&mut self) -> &mut Buffers {
+        self.buffers.as_mut().expect("taken only in drop")
+    }
+
+    fn push(&mut self, entry: &squeue::Entry) {
+        loop {
+            // SAFETY: every entry's memory outlives its operation: the request and the routes' addresses are held by
+            // `self`, buffers are registered, and all of them stay until `drop` has cancelled what is under way.
+            if unsafe { self.ring().submission().push(entry) }.is_ok() {
+                return;
+            }
+            self.submit();
+        }
+    }
+
+    fn fd(&self, conn: ConnId) -> Option<(Fd, u32)> {
+        let slot = &self.slots[conn.index()];
+        slot.fd.as_ref().map(|fd| (Fd(fd.as_raw_fd()), slot.generation))
+    }
+
+    /// Begins the receive that this connection needs next.
+    fn arm(&mut self, conn: ConnId) {
+        let Some((fd, generation)) = self.fd(conn) else { return };
+        let (multishot, skip) = (!self.long_answers, self.slots[conn.index()].skip);
+        let (entry, op, receiving) = if multishot && skip == 0 {
+            (opcode::RecvMulti::new(fd, GROUP).build(), Op::Receive, Receiving::Multishot)
+        } else if skip > 0 {
+            let len = u32::try_from(skip.min(SKIP_AT_MOST)).unwrap_or(u32::MAX);
+            // The kernel writes nothing with MSG_TRUNC, so there is no memory to name. MSG_WAITALL would count from
+            // the start again after each part, because nothing is copied, and never end.
+            let entry = opcode::Recv::new(fd, std::ptr::null_mut(), len).flags(libc::MSG_TRUNC).build();
+            (entry, Op::Skip, Receiving::Once)
+        } else {
+            let entry = opcode::Recv::new(fd, std::ptr::null_mut(), BUFFER_SIZE).buf_group(GROUP).build();
+            (entry.flags(squeue::Flags::BUFFER_SELECT), Op::Receive, Receiving::Once)
+        };
+        self.slots[conn.index()].receiving = receiving;
+        self.push(&entry.user_data(user_data(op, generation, conn)));
+    }
+
+    fn cancel_multishot(&mut self, conn: ConnId) {
+        let Some((_, generation)) = self.fd(conn) else { return };
+        self.slots[conn.index()].receiving = Receiving::Ending;
+        let target = user_data(Op::Receive, generation, conn);
+        let entry = opcode::AsyncCancel::new(target).build().flags(squeue::Flags::SKIP_SUCCESS);
+        self.push(&entry.user_data(user_data(Op::Cancel, generation, conn)));
+    }
+
+    fn take_completions(&mut self) {
+        let (next, filled) = {
+            let (ring, taken) = (self.ring.as_mut().expect("taken only in drop"), &mut self.taken);
+            let mut queue = ring.completion();
+            let mut filled = 0;
+            for (slot, entry) in taken.iter_mut().zip(&mut queue) {
+                *slot =
+                    Completion { user_data: entry.user_data(), result: entry.result(), flags: entry.flags() };
+                filled += 1;
+            }
+            (0, filled)
+        };
+        (self.next, self.filled) = (next, filled);
+    }
+
+    /// What a completion means to the caller, if anything.
+    fn event(&mut self, done: Completion) -> Option<Event> {
+        #[expect(clippy::cast_possible_truncation, reason = "the low half holds the connection, the high one the rest")]
+        let (conn, high) = (ConnId(done.user_data as u32), (done.user_data >> 32) as u32);
+        let op = (high >> 24) as u8;
+        let slot = self.slots.get(conn.index())?;
+        if slot.fd.is_none() || slot.generation & GENERATION_MASK != high & GENERATION_MASK {
+            self.give_back(done.flags);
+            return None;
+        }
+        if op == Op::Receive as u8 {
+            self.received(conn, done)
+        } else if op == Op::Skip as u8 {
+            self.slots[conn.index()].receiving = Receiving::No;
+            Some(match done.result {
+                0 => Event::Eof(conn),
+                n @ 1.. => Event::Skipped(conn, u64::from(n.unsigned_abs())),
+                errno => Event::Broken(conn, transfer_error(-errno)),
+            })
+        } else if op == Op::Send as u8 {
+            // Sends complete silently; one that reports did not send everything.
+            Some(Event::Broken(conn, transfer_error(-done.result.min(0))))
+        } else if op == Op::Connect as u8 {
+            Some(self.connected(conn, done.result))
+        } else {
+            None
+        }
+    }
+
+    fn connected(&mut self, conn: ConnId, result: i32) -> Event {
+        if result < 0 {
+            return Event::ConnectFailed(conn, connect_error(-result));
+        }
+        self.arm(conn);
+        Event::Connected(conn)
+    }
+
+    fn received(&mut self, conn: ConnId, done: Completion) -> Option<Event> {
+        let more = cqueue::more(done.flags);
+        let state = self.slots[conn.index()].receiving;
+        if !more {
+            self.slots[conn.index()].receiving = Receiving::No;
+        }
+        match done.result {
+            n @ 1.. => {
+                let buffer = cqueue::buffer_select(done.flags)?;
+                self.current = Some((buffer, usize::try_from(n).unwrap_or(0)));
+                if !more && state == Receiving::Multishot {
+                    self.arm(conn);
+                }
+                Some(Event::Data(conn))
+            }
+            0 => {
+                self.give_back(done.flags);
+                Some(Event::Eof(conn))
+            }
+            errno if -errno == libc::ENOBUFS || (-errno == libc::ECANCELED && state == Receiving::Ending) => {
+                self.arm(conn);
+                None
+            }
+            errno => Some(Event::Broken(conn, transfer_error(-errno))),
+        }
+    }
+
+    fn give_back(&mut self, flags: u32) {
+        if let Some(buffer) = cqueue::buffer_select(flags) {
+            self.buffers().lend(buffer);
+        }
+    }
+
+    /// A failed enter either is harmless or cost completions.
+    fn entered(&mut self, result: io::Result<usize>) {
+        let Err(error) = result else { return };
+        match error.raw_os_error() {
+            Some(libc::EINTR | libc::ETIME | libc::EBUSY | libc::EAGAIN) => {}
+            _ => self.overflows += 1,
+        }
+    }
+}
+
+impl Driver for Uring {
+    const SEND_BATCH: usize = SEND_BATCH;
+
+    fn connect(&mut self, conn: ConnId, route: Route) -> Result<(), ErrorKind> {
+        let routes = Arc::clone(&self.routes);
+        let address = routes.endpoint(route)?;
+        let fd = routes.open(route, true)?;
+        let slot = &mut self.slots[conn.index()];
+        slot.generation = slot.generation.wrapping_add(1);
+        (slot.receiving, slot.skip) = (Receiving::No, 0);
+        let entry = opcode::Connect::new(Fd(fd.as_raw_fd()), address.as_ptr(), address.len()).build();
+        let entry = entry.user_data(user_data(Op::Connect, slot.generation, conn));
+        slot.fd = Some(fd);
+        self.push(&entry);
+        Ok(())
+    }
+
+    #[inline]
+    fn send(&mut self, conn: ConnId) {
+        let Some((fd, generation)) = self.fd(conn) else { return };
+        let len = u32::try_from(self.request.len()).unwrap_or(u32::MAX);
+        let entry = opcode::Send::new(fd, self.request.as_ptr(), len)
+            .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL)
+            .build()
+            .flags(squeue::Flags::SKIP_SUCCESS)
+            .user_data(user_data(Op::Send, generation, conn));
+        self.push(&entry);
+    }
+
+    #[inline]
+    fn submit(&mut self) {
+        let result = self.ring().submit();
+        self.entered(result);
+    }
+
+    #[inline]
+    fn wait(&mut self, nanos: u64) {
+        let timeout = Timespec::from(std::time::Duration::from_nanos(nanos));
+        let result = self.ring().submitter().submit_with_args(1, &SubmitArgs::new().timespec(&timeout));
+        self.entered(result);
+    }
+
+    /// The kernel says in shared memory whether it has anything for us.
+    #[inline]
+    fn poll(&mut self) -> bool {
+        let ring = self.ring();
+        if ring.completion().is_empty() {
+            if !ring.submission().taskrun() {
+                return false;
+            }
+            const GETEVENTS: u32 = 1; // IORING_ENTER_GETEVENTS: runs what the kernel deferred, without waiting.
+            // SAFETY: no argument structure is passed; the flags only ask for deferred work to be run.
+            let result = unsafe { ring.submitter().enter::<()>(0, 0, GETEVENTS, None) };
+            self.entered(result);
+        }
+        true
+    }
+
+    #[inline]
+    fn next_event(&mut self) -> Option<Event> {
+        if let Some((buffer, _)) = self.current.take() {
+            self.buffers().lend(buffer);
+        }
+        loop {
+            if self.next == self.filled {
+                self.take_completions();
+                if self.filled == 0 {
+                    return None;
+                }
+            }
+            let done = self.taken[self.next];
+            self.next += 1;
+            if let Some(event) = self.event(done) {
+                return Some(event);
+            }
+        }
+    }
+
+    #[inline]
+    fn data(&self) -> &[u8] {
+        match (self.current, &self.buffers) {
+            (Some((buffer, len)), Some(buffers)) => buffers.bytes(buffer, len),
+            _ => &[],
+        }
+    }
+
+    #[inline]
+    fn receive(&mut self, conn: ConnId, skip: u64) {
+        let slot = &mut self.slots[conn.index()];
+        match slot.receiving {
+            Receiving::Multishot if skip < SKIP_AT_LEAST => {}
+            Receiving::Multishot => {
+                slot.skip = skip;
+                self.long_answers = true;
+                self.cancel_multishot(conn);
+            }
+            Receiving::Ending => slot.skip = skip,
+            Receiving::No => {
+                slot.skip = skip;
+                self.arm(conn);
+            }
+            Receiving::Once => {}
+        }
+    }
+
+    fn close(&mut self, conn: ConnId) {
+        let slot = &mut self.slots[conn.index()];
+        let Some(fd) = slot.fd.take() else { return };
+        let connecting = slot.receiving == Receiving::No;
+        slot.generation = slot.generation.wrapping_add(1);
+        slot.receiving = Receiving::No;
+        if connecting {
+            // A connect that is not answered does not end by shutdown alone.
+            let before = slot.generation.wrapping_sub(1);
+            let target = user_data(Op::Connect, before, conn);
+            let entry = opcode::AsyncCancel::new(target).build().flags(squeue::Flags::SKIP_SUCCESS);
+            self.push(&entry.user_data(user_data(Op::Cancel, before, conn)));
+        }
+        // What was queued for this socket must reach the kernel before the descriptor can be used again.
+        self.submit();
+        shut(fd);
+    }
+
+    fn take_overflows(&mut self) -> u64 {
+        let lost = self.ring().completion().overflow();
+        let new = lost.wrapping_sub(self.overflows_seen);
+        self.overflows_seen = lost;
+        std::mem::take(&mut self.overflows) + u64::from(new)
+    }
+}
+
+impl Drop for Uring {
+    fn drop(&mut self) {
+        self.slots.iter_mut().filter_map(|slot| slot.fd.take()).for_each(shut);
+        let (Some(ring), Some(buffers)) = (self.ring.take(), self.buffers.take()) else { return };
+        let patience = Timespec::new().sec(1);
+        let cancelled = ring.submitter().register_sync_cancel(Some(patience), CancelBuilder::any());
+        let idle = match cancelled {
+            Ok(()) => true,
+            Err(error) => error.raw_os_error() == Some(libc::ENOENT),
+        };
+        if idle && ring.submitter().unregister_buf_ring(GROUP).is_ok() {
+            drop(ring);
+            // SAFETY: every operation was cancelled, and the group is unregistered.
+            unsafe { buffers.free() };
+        } else {
+            // The kernel may still write to the buffers, which are not freed, and read these, which are leaked.
+            std::mem::forget(Arc::clone(&self.request));
+            std::mem::forget(Arc::clone(&self.routes));
+        }
+    }
+}

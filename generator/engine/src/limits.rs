@@ -1,0 +1,61 @@
+//! Every bound of the engine, with its reason.
+
+/// Sends between two system calls. Eight amortise the call; more would stamp the last of them too early.
+pub const SEND_BATCH: usize = 8;
+
+/// A response head, over all its reads. Servers stay far below; RFC 9112 leaves the bound to the recipient.
+pub const HEAD_BYTES_MAX: usize = 64 * 1024;
+
+/// Fields of a response head.
+pub const HEAD_FIELDS_MAX: usize = 128;
+
+/// Interim (1xx) responses before the final one.
+pub const INTERIM_MAX: u8 = 16;
+
+/// From the first byte of a head to its end: a server that trickles one byte at a time must end somewhere.
+pub const HEAD_DEADLINE_NS: u64 = 10_000_000_000;
+
+/// A head kept while its rest is awaited stays allocated up to this size, so that a server that always splits its
+/// heads costs no allocation per request.
+pub const PARTIAL_HEAD_KEPT: usize = 4 * 1024;
+
+/// Heads longer than this are parsed anew each time instead of being compared with the last one.
+pub const CACHED_HEAD_MAX: usize = 4 * 1024;
+
+/// A chunk-size line with its extensions (RFC 9112 section 7.1.1 asks for a limit).
+pub const CHUNK_LINE_MAX: u32 = 4 * 1024;
+
+/// The trailer section as a whole.
+pub const TRAILERS_MAX: u32 = 16 * 1024;
+
+/// A rest of a body at least this long is received without copying it to user space.
+pub const SKIP_AT_LEAST: u64 = 16 * 1024;
+
+/// Bytes discarded by one receive, so that progress and stops are noticed within it.
+pub const SKIP_AT_MOST: u64 = 1 << 20;
+
+/// How often deadlines are looked at, and the longest a core sleeps.
+pub const SWEEP_NS: u64 = 10_000_000;
+
+/// Connects under way at once on one core: more would overflow a server's listen queue.
+pub const CONNECTS_IN_FLIGHT_MAX: usize = 128;
+
+/// Connections opened ahead of the run per sweep and core, for the same reason.
+pub const CONNECTS_PER_SWEEP_MAX: usize = 256;
+
+/// A user whose connect failed waits this long before the next, doubling up to the second value.
+pub const BACKOFF_NS: u64 = 5_000_000;
+pub const BACKOFF_NS_MAX: u64 = 320_000_000;
+
+/// Connects that may fail, with none ever made, before the target counts as unreachable, per user.
+pub const CONNECT_TRIES: u64 = 3;
+
+/// The quantum of `--pace efficient`.
+pub const QUANTUM_NS: u64 = 100_000;
+
+/// Bounds of the stretch that `--pace precise` spins before a slot.
+pub const SPIN_NS_MIN: u64 = 60_000;
+pub const SPIN_NS_MAX: u64 = 1_000_000;
+
+/// Snapshots of one core in circulation: one being filled, one or two on their way.
+pub const SNAPSHOTS: usize = 3;

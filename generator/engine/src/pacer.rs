@@ -1,0 +1,129 @@
+//! Which slots are due now, and how to wait for the next.
+
+use brunt_model::schedule::Slots;
+
+use crate::Pace;
+use crate::limits::{QUANTUM_NS, SPIN_NS_MAX, SPIN_NS_MIN};
+
+/// The slots of one core in order, as instants of its clock.
+pub(crate) struct Pacer {
+    slots: Slots,
+    t0: u64,
+    next: Option<u64>,
+    spin: SpinWindow,
+    pace: Pace,
+}
+
+/// How a core is to pass the time until an instant.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Wait {
+    /// Sleep, but wake at this instant at the latest.
+    SleepUntil(u64),
+    /// Watch the clock and the queue until this instant.
+    SpinUntil(u64),
+}
+
+impl Pacer {
+    #[must_use]
+    pub(crate) fn new(mut slots: Slots, t0: u64, pace: Pace) -> Self {
+        let next = slots.next().map(|slot| t0 + slot.0);
+        Self { slots, t0, next, spin: SpinWindow::default(), pace }
+    }
+
+    /// The intended time of the next slot.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) const fn next(&self) -> Option<u64> {
+        self.next
+    }
+
+    /// Takes the next slot if it is due.
+    #[inline]
+    pub(crate) fn take(&mut self, now: u64) -> Option<u64> {
+        let due = self.next.filter(|&due| due <= now)?;
+        self.next = self.slots.next().map(|slot| self.t0 + slot.0);
+        Some(due)
+    }
+
+    /// How to wait, when other matters want the core at `other` at the latest.
+    #[must_use]
+    pub(crate) fn wait(&self, now: u64, other: u64) -> Wait {
+        let Some(due) = self.next.filter(|&due| due < other) else { return Wait::SleepUntil(other) };
+        match self.pace {
+            // Aligned to a grid, so that slots that lie close share one wake-up.
+            Pace::Efficient => Wait::SleepUntil((due.div_ceil(QUANTUM_NS) * QUANTUM_NS).min(other)),
+            Pace::Precise if due.saturating_sub(now) <= self.spin.nanos => Wait::SpinUntil(due),
+            Pace::Precise => Wait::SleepUntil(due - self.spin.nanos),
+        }
+    }
+
+    /// Learns what a sleep that nothing interrupted cost beyond its time.
+    pub(crate) fn overslept(&mut self, nanos: u64) {
+        self.spin.learn(nanos);
+    }
+}
+
+/// The stretch before a slot that is spun: no shorter than a wake-up has been seen to cost.
+struct SpinWindow {
+    nanos: u64,
+    typical: u64,
+}
+
+impl Default for SpinWindow {
+    fn default() -> Self {
+        Self { nanos: SPIN_NS_MIN, typical: 0 }
+    }
+}
+
+impl SpinWindow {
+    /// Three times the running mean, which covers all but rare wake-ups.
+    fn learn(&mut self, nanos: u64) {
+        self.typical = (self.typical * 7 + nanos.min(SPIN_NS_MAX)) / 8;
+        self.nanos = (self.typical * 3).clamp(SPIN_NS_MIN, SPIN_NS_MAX);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use brunt_model::schedule::{Arrivals, Schedule, Shape};
+    use brunt_model::units::{Nanos, Rate};
+
+    use super::*;
+
+    fn pacer(pace: Pace) -> Pacer {
+        let schedule =
+            Schedule::new(Arrivals::Uniform, 0).then(Shape::Constant(Rate::per_second(100)), Nanos::from_millis(30));
+        Pacer::new(schedule.slots(0, 1), 1_000, pace)
+    }
+
+    #[test]
+    fn slots_come_when_due_and_once() {
+        let mut pacer = pacer(Pace::Precise);
+        assert_eq!(pacer.take(999), None);
+        assert_eq!(pacer.take(1_000), Some(1_000));
+        assert_eq!(pacer.take(1_001), None);
+        assert_eq!(pacer.take(30_000_000), Some(10_001_000));
+        assert_eq!(pacer.take(30_000_000), Some(20_001_000));
+        assert_eq!((pacer.take(u64::MAX), pacer.next()), (None, None));
+    }
+
+    #[test]
+    fn precise_sleeps_then_spins() {
+        let mut pacer = pacer(Pace::Precise);
+        pacer.take(1_000);
+        let due = 10_001_000;
+        assert_eq!(pacer.wait(2_000, u64::MAX), Wait::SleepUntil(due - SPIN_NS_MIN));
+        assert_eq!(pacer.wait(due - SPIN_NS_MIN, u64::MAX), Wait::SpinUntil(due));
+        assert_eq!(pacer.wait(2_000, 5_000), Wait::SleepUntil(5_000));
+        (0..99).for_each(|_| pacer.overslept(100_000));
+        let Wait::SleepUntil(until) = pacer.wait(2_000, u64::MAX) else { panic!("far away") };
+        assert!((200_000..=300_000).contains(&(due - until)), "three times a wake-up of 100 us, got {}", due - until);
+    }
+
+    #[test]
+    fn efficient_wakes_on_a_grid() {
+        let mut pacer = pacer(Pace::Efficient);
+        pacer.take(1_000);
+        assert_eq!(pacer.wait(2_000, u64::MAX), Wait::SleepUntil(10_100_000));
+    }
+}

@@ -1,0 +1,110 @@
+//! What one core counts: an interval at a time, handed over without locks or allocation.
+//!
+//! The snapshots in circulation are made at the start. A core fills one, sends it, and goes on with one that came
+//! back; if none has come back, it goes on filling the same one, and nothing is lost.
+
+use std::sync::mpsc::{Receiver, SyncSender};
+
+use brunt_model::sample::Sample;
+use brunt_model::snapshot::{CoreTime, Counters, Snapshot, Stats};
+
+/// The recorder's ends of the two channels of one core.
+pub(crate) struct Exchange {
+    pub(crate) filled: SyncSender<Box<Snapshot>>,
+    pub(crate) returned: Receiver<Box<Snapshot>>,
+}
+
+/// An empty snapshot of a core.
+#[must_use]
+pub(crate) fn blank(worker: u32, core: u32, names: usize) -> Box<Snapshot> {
+    Box::new(Snapshot {
+        worker,
+        core,
+        seq: 0,
+        tick: 0,
+        stats: Stats::new(names),
+        time: CoreTime::default(),
+        connections: 0,
+        arrivals_in_flight: 0,
+        requests_in_flight: 0,
+    })
+}
+
+/// What is known of the core when an interval ends.
+#[derive(Copy, Clone, Default, Debug)]
+pub(crate) struct Gauges {
+    pub(crate) connections: u64,
+    pub(crate) arrivals_in_flight: u64,
+    pub(crate) requests_in_flight: u64,
+}
+
+pub(crate) struct Recorder {
+    current: Box<Snapshot>,
+    /// All that was handed over so far.
+    total: Stats,
+    exchange: Exchange,
+    /// Instants before this belong to the warm-up.
+    measured_from: u64,
+    late_over_ns: u64,
+    late_for_connections: u64,
+}
+
+impl Recorder {
+    #[must_use]
+    pub(crate) fn new(worker: u32, core: u32, names: usize, exchange: Exchange, late_over_ns: u64) -> Self {
+        let (current, total) = (blank(worker, core, names), Stats::new(names));
+        Self { current, total, exchange, measured_from: 0, late_over_ns, late_for_connections: 0 }
+    }
+
+    /// Requests intended before this instant are warm-up.
+    pub(crate) const fn measure_from(&mut self, instant: u64) {
+        self.measured_from = instant;
+    }
+
+    #[inline(always)]
+    pub(crate) const fn counters(&mut self) -> &mut Counters {
+        &mut self.current.stats.counters
+    }
+
+    /// Counts the end of a request. `waited`: for a free connection, with all allowed ones in use.
+    #[inline]
+    pub(crate) fn record(&mut self, sample: &Sample, waited: bool) {
+        let measured = sample.intended_ns >= self.measured_from;
+        self.current.stats.record(0, sample, measured, self.late_over_ns);
+        if waited && measured && sample.lag_ns().is_some_and(|lag| lag > self.late_over_ns) {
+            self.late_for_connections += 1;
+        }
+    }
+
+    pub(crate) fn record_connect(&mut self, nanos: u64) {
+        self.current.stats.connect.record(nanos);
+        self.current.stats.counters.connections_opened += 1;
+    }
+
+    /// Ends the interval, if a snapshot to go on with is at hand or `last` is set.
+    pub(crate) fn rotate(&mut self, tick: u64, time: CoreTime, gauges: Gauges, last: bool) -> bool {
+        let next = match self.exchange.returned.try_recv() {
+            Ok(next) => next,
+            // Nothing is recorded after the last; there is no need for memory to go on with.
+            Err(_) if last => blank(self.current.worker, self.current.core, 0),
+            Err(_) => return false,
+        };
+        let mut done = std::mem::replace(&mut self.current, next);
+        self.current.stats.clear();
+        (self.current.seq, self.current.core, self.current.worker) = (done.seq + 1, done.core, done.worker);
+        (done.tick, done.time) = (tick, time);
+        done.connections = gauges.connections;
+        done.arrivals_in_flight = gauges.arrivals_in_flight;
+        done.requests_in_flight = gauges.requests_in_flight;
+        self.total.merge(&done.stats);
+        // The channel holds as many as there are snapshots; it refuses only when the receiver is gone with the run.
+        let _ = self.exchange.filled.try_send(done);
+        true
+    }
+
+    /// What was handed over, and how many late requests had waited for a connection.
+    #[must_use]
+    pub(crate) fn into_total(self) -> (Stats, u64) {
+        (self.total, self.late_for_connections)
+    }
+}

@@ -1,0 +1,230 @@
+//! One pinned thread a core: start barrier, T0, and the hand-over of snapshots.
+
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Barrier};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use brunt_model::plan::Plan;
+use brunt_model::snapshot::{Snapshot, Stats};
+use brunt_model::split::Share;
+use brunt_model::units::{CoreId, Nanos};
+
+use crate::clock::{Clock, RealClock};
+use crate::core_loop::{CoreEnd, CoreLoop, connections_of};
+use crate::io::epoll::Epoll;
+use crate::io::uring::Uring;
+use crate::limits::SNAPSHOTS;
+use crate::record::{Exchange, blank};
+use crate::{EngineError, Event, Finished, Io, Pace, Parts, StopSwitch};
+
+/// T0 lies this far after the last core is ready, so that no core begins late.
+const T0_AHEAD_NS: u64 = 1_000_000;
+
+/// What the cores of one run share until T0. Nothing of it is touched after.
+struct Start {
+    ready: Barrier,
+    t0: AtomicU64,
+    go: Barrier,
+    threads: Vec<AtomicI32>,
+    /// Cores that could not begin; if any, none does.
+    failed: AtomicU64,
+}
+
+/// What one core's thread is given.
+struct Seat {
+    plan: Arc<Plan>,
+    share: Share,
+    core: CoreId,
+    io: Io,
+    pace: Pace,
+    clock: RealClock,
+    exchange: Exchange,
+    stop: StopSwitch,
+    start: Arc<Start>,
+}
+
+type CoreThread = JoinHandle<Result<CoreEnd, EngineError>>;
+
+/// Starts the cores, follows them to their end, and sums up.
+pub(crate) fn run(
+    plan: &Arc<Plan>,
+    parts: &Parts,
+    stop: &StopSwitch,
+    on_event: &mut dyn FnMut(Event<'_>),
+) -> Result<Finished, EngineError> {
+    let cores = parts.cores.len();
+    let start = Arc::new(Start {
+        ready: Barrier::new(cores + 1),
+        t0: AtomicU64::new(0),
+        go: Barrier::new(cores + 1),
+        threads: (0..cores).map(|_| AtomicI32::new(0)).collect(),
+        failed: AtomicU64::new(0),
+    });
+    let mut clock = RealClock::calibrated(kernel_trusts_tsc());
+    let (filled, snapshots) = sync_channel(cores * SNAPSHOTS);
+    let (threads, returns) = spawn(plan, parts, stop, clock, &start, &filled)?;
+    drop(filled);
+
+    start.ready.wait();
+    let t0 = clock.now() + T0_AHEAD_NS;
+    start.t0.store(t0, Ordering::Relaxed);
+    if start.failed.load(Ordering::Relaxed) == 0 {
+        let ids: Vec<_> = start.threads.iter().map(|id| id.load(Ordering::Relaxed)).collect();
+        on_event(Event::Started { threads: &ids });
+    }
+    start.go.wait();
+    follow(&snapshots, &returns, &threads, on_event);
+    sum_up(plan, threads, t0)
+}
+
+/// Passes snapshots on until every core is done.
+fn follow(
+    snapshots: &Receiver<Box<Snapshot>>,
+    returns: &[SyncSender<Box<Snapshot>>],
+    threads: &[CoreThread],
+    on_event: &mut dyn FnMut(Event<'_>),
+) {
+    loop {
+        match snapshots.recv_timeout(Duration::from_millis(100)) {
+            Ok(snapshot) => {
+                on_event(Event::Interval(&snapshot));
+                // The core may be done already; then the snapshot has served its time.
+                let _ = returns[snapshot.core as usize].try_send(snapshot);
+            }
+            Err(RecvTimeoutError::Timeout) if threads.iter().all(JoinHandle::is_finished) => return,
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
+
+fn sum_up(plan: &Plan, threads: Vec<CoreThread>, t0: u64) -> Result<Finished, EngineError> {
+    let mut finished = Finished {
+        total: Stats::new(plan.request_names().len()),
+        elapsed: Nanos::ZERO,
+        arrivals_in_flight: 0,
+        requests_in_flight: 0,
+        late_for_connections: 0,
+        stopped: false,
+    };
+    let mut failure = None;
+    for thread in threads {
+        match thread.join() {
+            Ok(Ok(end)) => finished.add(&end, t0),
+            Ok(Err(error)) => failure = failure.or(error.into_cause()),
+            Err(_) => failure = Some(EngineError::Panicked),
+        }
+    }
+    failure.map_or(Ok(finished), Err)
+}
+
+impl Finished {
+    fn add(&mut self, end: &CoreEnd, t0: u64) {
+        self.total.merge(&end.total);
+        self.elapsed = self.elapsed.max(Nanos(end.ended_at.saturating_sub(t0)));
+        self.arrivals_in_flight += end.arrivals_in_flight;
+        self.requests_in_flight += end.requests_in_flight;
+        self.late_for_connections += end.late_for_connections;
+        self.stopped |= end.stopped;
+    }
+}
+
+impl EngineError {
+    /// A core that only gave way to another's failure has nothing to say.
+    fn into_cause(self) -> Option<Self> {
+        match self {
+            Self::Withdrawn => None,
+            cause => Some(cause),
+        }
+    }
+}
+
+type Returns = Vec<SyncSender<Box<Snapshot>>>;
+
+fn spawn(
+    plan: &Arc<Plan>,
+    parts: &Parts,
+    stop: &StopSwitch,
+    clock: RealClock,
+    start: &Arc<Start>,
+    filled: &SyncSender<Box<Snapshot>>,
+) -> Result<(Vec<CoreThread>, Returns), EngineError> {
+    let shares = Share::of_one_worker(u32::try_from(parts.cores.len()).unwrap_or(u32::MAX));
+    let (mut threads, mut returns) = (Vec::new(), Vec::new());
+    for (share, &core) in shares.zip(&parts.cores) {
+        let (back, returned) = sync_channel(SNAPSHOTS);
+        for _ in 1..SNAPSHOTS {
+            let spare = blank(share.worker, share.core, plan.request_names().len());
+            // The channel was made with room for all of them.
+            let _ = back.try_send(spare);
+        }
+        let seat = Seat {
+            plan: plan.clone(),
+            share,
+            core,
+            io: parts.io,
+            pace: parts.pace,
+            clock,
+            exchange: Exchange { filled: filled.clone(), returned },
+            stop: stop.clone(),
+            start: start.clone(),
+        };
+        let builder = std::thread::Builder::new().name(format!("core-{}", core.0));
+        threads.push(builder.spawn(move || seat.sit()).map_err(EngineError::Thread)?);
+        returns.push(back);
+    }
+    Ok((threads, returns))
+}
+
+impl Seat {
+    fn sit(self) -> Result<CoreEnd, EngineError> {
+        let pinned = core_affinity::set_for_current(core_affinity::CoreId { id: self.core.0 as usize });
+        let id = rustix::thread::gettid().as_raw_nonzero().get();
+        self.start.threads[self.share.core as usize].store(id, Ordering::Relaxed);
+        // Timers of this thread fire when they are due, not up to 50 us later (prctl(2)).
+        let _ = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1));
+        let connections = connections_of(&self.plan, self.share) as usize;
+        if !pinned {
+            let error = EngineError::Pin(self.core.0);
+            return self.withdraw(error);
+        }
+        match self.io {
+            Io::Uring => match Uring::new(&self.plan, connections) {
+                Ok(driver) => self.work(driver),
+                Err(error) => self.withdraw(EngineError::Uring(error)),
+            },
+            Io::Epoll => match Epoll::new(&self.plan, connections) {
+                Ok(driver) => self.work(driver),
+                Err(error) => self.withdraw(EngineError::Epoll(error)),
+            },
+        }
+    }
+
+    fn work<D: crate::io::Driver>(self, driver: D) -> Result<CoreEnd, EngineError> {
+        let Self { plan, share, pace, clock, exchange, stop, start, .. } = self;
+        let mut core = CoreLoop::new(&plan, share, pace, driver, clock, exchange, stop);
+        core.open_ahead();
+        start.ready.wait();
+        start.go.wait();
+        if start.failed.load(Ordering::Relaxed) > 0 {
+            return Err(EngineError::Withdrawn);
+        }
+        Ok(core.run(start.t0.load(Ordering::Relaxed)))
+    }
+
+    /// This core cannot begin; the others must learn of it instead of waiting for ever.
+    fn withdraw(self, error: EngineError) -> Result<CoreEnd, EngineError> {
+        self.start.failed.fetch_add(1, Ordering::Relaxed);
+        self.start.ready.wait();
+        self.start.go.wait();
+        Err(error)
+    }
+}
+
+/// The kernel measures the counter against other clocks and drops it as its source when it is not to be trusted.
+fn kernel_trusts_tsc() -> bool {
+    let source = std::fs::read_to_string("/sys/devices/system/clocksource/clocksource0/current_clocksource");
+    source.is_ok_and(|name| name.trim() == "tsc")
+}
