@@ -1,0 +1,76 @@
+//! The suites, as data. A new suite of end-to-end tests is one line here.
+
+use crate::failure::Failure;
+use crate::{layers, tidy};
+
+/// A group of steps that can be run alone.
+#[derive(Debug)]
+pub(crate) struct Suite {
+    pub(crate) name: &'static str,
+    pub(crate) about: &'static str,
+    pub(super) tools: &'static [Tool],
+    pub(super) steps: &'static [Step],
+}
+
+/// A program that tests start, and the Debian package it comes in.
+#[derive(PartialEq, Eq, Debug)]
+pub(super) struct Tool {
+    pub(super) program: &'static str,
+    pub(super) package: &'static str,
+}
+
+#[derive(Debug)]
+pub(super) struct Step {
+    pub(super) name: &'static str,
+    pub(super) work: Work,
+}
+
+/// Words are arguments of cargo.
+#[derive(Debug)]
+pub(super) enum Work {
+    /// A check of ours, which returns what is wrong. Counts as one test.
+    Check(fn() -> Result<Vec<String>, Failure>),
+    /// A check by cargo. Counts as one test.
+    Cargo(&'static [&'static str]),
+    /// Must succeed for the rest of the suite to make sense. Counts only when it fails.
+    Build(&'static [&'static str]),
+    /// Tests, counted one by one: `cargo test` with these arguments, and those of the test programs.
+    Tests(&'static [&'static str], &'static [&'static str]),
+}
+
+pub(crate) const SUITES: &[Suite] = &[
+    Suite {
+        name: "unit",
+        about: "formatting, layers, house checks, lints, and the tests that each crate carries",
+        tools: &[],
+        steps: &[
+            Step { name: "fmt", work: Work::Cargo(FMT) },
+            Step { name: "layers", work: Work::Check(layers::violations) },
+            Step { name: "tidy", work: Work::Check(tidy::violations) },
+            Step { name: "clippy", work: Work::Cargo(CLIPPY) },
+            Step { name: "tests", work: Work::Tests(&["--workspace", "--exclude", "brunt-tests"], &[]) },
+        ],
+    },
+    Suite {
+        name: "e2e",
+        about: "the command `brunt` against real targets",
+        tools: &[NGINX, IP, SYSCTL],
+        steps: &[BUILD_BRUNT, HARNESS, end_to_end(&["-p", "brunt-tests", "--test", "e2e"])],
+    },
+];
+
+pub(crate) const FMT: &[&str] = &["fmt", "--all", "--check"];
+pub(crate) const CLIPPY: &[&str] = &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
+
+const NGINX: Tool = Tool { program: "nginx", package: "nginx" };
+/// Makes network namespaces, in which ports and routes can run out.
+const IP: Tool = Tool { program: "ip", package: "iproute2" };
+/// Sets the limits of such a namespace.
+const SYSCTL: Tool = Tool { program: "sysctl", package: "procps" };
+const BUILD_BRUNT: Step = Step { name: "build brunt", work: Work::Build(&["build", "-p", "brunt-cli"]) };
+const HARNESS: Step = Step { name: "harness", work: Work::Tests(&["-p", "brunt-tests", "--lib"], &[]) };
+
+/// One at a time: they measure, and the machine has few cores.
+const fn end_to_end(target: &'static [&'static str]) -> Step {
+    Step { name: "tests", work: Work::Tests(target, &["--test-threads=1"]) }
+}
