@@ -12,6 +12,8 @@ pub mod limits;
 mod pacer;
 mod pool;
 mod record;
+#[cfg(test)]
+mod simulation;
 mod threads;
 
 use std::sync::Arc;

@@ -1,0 +1,218 @@
+//! Whole runs of one core in a simulated network, from seeds. A failure prints its seed.
+
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+
+use brunt_model::ledger::{Admission, Ledger};
+use brunt_model::outcome::ErrorKind;
+use brunt_model::plan::{Inputs, Plan, compile};
+use brunt_model::scenario::{HttpSpec, LoadSpec, RequestSpec, Scenario};
+use brunt_model::schedule::Arrivals;
+use brunt_model::split::Share;
+use brunt_model::units::{Nanos, Rate};
+
+use crate::core_loop::{CoreEnd, CoreLoop, connections_of};
+use crate::io::sim::{Manners, Seen, network};
+use crate::limits::SNAPSHOTS;
+use crate::record::{Exchange, blank};
+use crate::{Pace, StopSwitch};
+
+const ONE: Share = Share { worker: 0, workers: 1, core: 0, cores: 1 };
+
+const ROUGH: Manners = Manners {
+    connect_refused: 100,
+    connect_lost: 20,
+    reset: 50,
+    closed_early: 50,
+    silent: 20,
+    garbage: 20,
+    close_after: 100,
+    idle_close: 50,
+    delay_ns: 20_000_000,
+};
+
+fn plan(change: impl FnOnce(&mut Scenario)) -> Arc<Plan> {
+    let mut scenario = Scenario {
+        name: None,
+        url: "http://sim/".to_owned(),
+        unix_socket: None,
+        source_ips: Vec::new(),
+        request: RequestSpec::default(),
+        load: LoadSpec {
+            connections: Some(8),
+            requests: None,
+            duration: Some(Nanos::from_secs(3)),
+            rate: None,
+            arrivals: Arrivals::Uniform,
+            max_connections: None,
+            max_backlog: None,
+        },
+        http: HttpSpec {
+            connect_timeout: Nanos::from_millis(300),
+            first_byte_timeout: Nanos::from_millis(400),
+            total_timeout: Nanos::from_millis(500),
+            ..HttpSpec::default()
+        },
+        warmup: Nanos::ZERO,
+        seed: 1,
+        limits: Vec::new(),
+    };
+    change(&mut scenario);
+    let addresses = vec!["127.0.0.1:80".parse().unwrap(), "127.0.0.2:80".parse().unwrap()];
+    Arc::new(compile(&scenario, &Inputs { addresses, body: Vec::new() }).unwrap())
+}
+
+struct Outcome {
+    end: CoreEnd,
+    seen: Seen,
+    ended_at: u64,
+}
+
+/// Runs one core to its end and checks what must hold of every run.
+fn simulate(seed: u64, plan: &Arc<Plan>, manners: Manners) -> Outcome {
+    let (driver, clock) = network(seed, manners, connections_of(plan, ONE) as usize);
+    let world = driver.world.clone();
+    let (filled, snapshots) = sync_channel(64);
+    let (back, returned) = sync_channel(64);
+    for _ in 0..SNAPSHOTS + 8 {
+        back.send(blank(0, 0, 1)).unwrap();
+    }
+    let exchange = Exchange { filled, returned };
+    let mut core = CoreLoop::new(plan, ONE, Pace::Precise, driver, clock, exchange, StopSwitch::default());
+    core.open_ahead();
+    let t0 = world.borrow().now + 1_000_000;
+    let end = core.run(t0);
+
+    let mut ledger = Ledger::new(1);
+    for snapshot in snapshots.try_iter() {
+        assert_eq!(ledger.admit(&snapshot), Admission::Admitted, "seed {seed}");
+    }
+    assert_eq!(ledger.total(), &end.total, "seed {seed}: the intervals sum to the total");
+    let counters = end.total.counters;
+    counters.check(end.arrivals_in_flight, end.requests_in_flight).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+    let latest = plan.load.duration().unwrap().0 + plan.deadlines.drain.0 + 2 * crate::limits::SWEEP_NS;
+    let ended_at = end.ended_at - t0;
+    assert!(ended_at <= latest, "seed {seed}: ended {ended_at} ns after T0");
+    let seen = world.borrow().seen;
+    Outcome { end, seen, ended_at }
+}
+
+/// What a completed count may be, given what the network delivered.
+fn check_against_the_network(seed: u64, plan: &Plan, outcome: &Outcome) {
+    let (stats, seen) = (&outcome.end.total, outcome.seen);
+    let answers: u64 = stats.requests[0].statuses.iter().sum();
+    assert!(answers <= seen.answers, "seed {seed}: {answers} answers counted, {} delivered", seen.answers);
+    assert_eq!(stats.counters.connections_opened, seen.connected, "seed {seed}");
+    assert!(stats.counters.bytes_in <= seen.bytes, "seed {seed}");
+    assert_eq!(stats.counters.bytes_out, seen.requests * plan.request.wire.len() as u64, "seed {seed}");
+}
+
+#[test]
+fn a_perfect_network_answers_everything() {
+    for seed in 0..20 {
+        let outcome = simulate(seed, &plan(|_| {}), Manners::PERFECT);
+        let counters = outcome.end.total.counters;
+        assert!(counters.completed > 1_000, "seed {seed}: {counters:?}");
+        assert_eq!((counters.failed, outcome.end.requests_in_flight), (0, 0), "seed {seed}");
+        assert_eq!(counters.completed, outcome.seen.answers, "seed {seed}");
+        assert_eq!(counters.bytes_in, outcome.seen.bytes, "seed {seed}");
+        assert_eq!(counters.connections_opened, 8, "seed {seed}: connections are kept");
+    }
+}
+
+#[test]
+fn a_rough_network_is_accounted_for_to_the_request() {
+    for seed in 0..60 {
+        let closed = plan(|_| {});
+        check_against_the_network(seed, &closed, &simulate(seed, &closed, ROUGH));
+        let open = plan(|s| s.load.rate = Some(Rate::per_second(700)));
+        check_against_the_network(seed, &open, &simulate(seed, &open, ROUGH));
+        let poisson = plan(|s| {
+            s.load.rate = Some(Rate::per_second(900));
+            s.load.arrivals = Arrivals::Poisson;
+            s.load.max_connections = Some(16);
+            s.load.max_backlog = Some(20);
+            s.http.keep_alive = false;
+        });
+        check_against_the_network(seed, &poisson, &simulate(seed, &poisson, ROUGH));
+    }
+}
+
+#[test]
+fn an_open_load_sends_exactly_its_schedule() {
+    for seed in 0..20 {
+        let plan = plan(|s| s.load.rate = Some(Rate::per_second(500)));
+        let outcome = simulate(seed, &plan, Manners::PERFECT);
+        let total = outcome.end.total;
+        assert_eq!(total.counters.scheduled, 1_500, "seed {seed}");
+        assert_eq!(total.counters.completed, 1_500, "seed {seed}");
+        assert!(total.lag.max() < 1_000_000, "seed {seed}: lag {}", total.lag.max());
+    }
+}
+
+#[test]
+fn a_request_count_is_kept_exactly() {
+    for (seed, requests) in [(1, 1), (2, 3), (3, 1_000)] {
+        let plan = plan(|s| s.load.requests = Some(requests));
+        assert_eq!(simulate(seed, &plan, ROUGH).end.total.counters.started, requests);
+    }
+}
+
+#[test]
+fn a_silent_peer_ends_at_the_deadlines() {
+    let manners = Manners { silent: 1_000, ..Manners::PERFECT };
+    let outcome = simulate(1, &plan(|s| s.load.requests = Some(8)), manners);
+    let request = &outcome.end.total.requests[0];
+    assert_eq!(request.errors[ErrorKind::TimeoutFirstByte.index()], 8);
+    let took = request.response_failed.max();
+    assert!((400_000_000..420_000_000).contains(&took), "{took}");
+}
+
+#[test]
+fn a_peer_that_cannot_be_reached_ends_the_run_early() {
+    for (kind, manners) in [
+        (ErrorKind::ConnectRefused, Manners { connect_refused: 1_000, ..Manners::PERFECT }),
+        (ErrorKind::ConnectTimeout, Manners { connect_lost: 1_000, ..Manners::PERFECT }),
+    ] {
+        let outcome = simulate(1, &plan(|s| s.load.duration = Some(Nanos::from_secs(60))), manners);
+        let counters = outcome.end.total.counters;
+        assert!(counters.failed > 0 && counters.completed == 0, "{counters:?}");
+        assert_eq!(outcome.end.total.requests[0].errors[kind.index()], counters.failed);
+        assert!(outcome.ended_at < 5_000_000_000, "{kind:?}: ended after {} ns", outcome.ended_at);
+    }
+}
+
+#[test]
+fn too_few_connections_drop_arrivals_and_say_so() {
+    let manners = Manners { delay_ns: 100_000_000, ..Manners::PERFECT };
+    let plan = plan(|s| {
+        s.load.rate = Some(Rate::per_second(1_000));
+        s.load.connections = Some(1);
+        s.load.max_connections = Some(1);
+        s.load.max_backlog = Some(10);
+    });
+    let end = simulate(5, &plan, manners).end;
+    assert!(end.total.counters.dropped > 2_000, "{:?}", end.total.counters);
+    assert!(end.late_for_connections > 0, "those that waited for the one connection are late for it");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    let run = |seed| {
+        let total = simulate(seed, &plan(|s| s.load.rate = Some(Rate::per_second(700))), ROUGH).end.total;
+        (total.counters, total.requests[0].response().quantile(0.9))
+    };
+    assert_eq!(run(7), run(7));
+    assert_ne!(run(7), run(8));
+}
+
+#[test]
+fn warm_up_is_counted_but_not_measured() {
+    let plan = plan(|s| {
+        s.load.rate = Some(Rate::per_second(500));
+        s.warmup = Nanos::from_secs(1);
+    });
+    let total = simulate(3, &plan, Manners::PERFECT).end.total;
+    assert_eq!((total.counters.completed, total.counters.measured), (1_500, 1_000));
+    assert_eq!(total.requests[0].ended(), 1_000);
+}
