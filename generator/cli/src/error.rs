@@ -1,0 +1,80 @@
+//! What keeps a command from its end: one line for a person, one exit code for a script.
+//!
+//! Causes are part of each line, so that they are shown once.
+
+use std::path::PathBuf;
+
+use brunt_engine::EngineError;
+use brunt_model::plan::PlanError;
+
+use crate::exit::Exit;
+use crate::run::addresses::LookupError;
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CommandError {
+    #[error("{0}")]
+    Usage(String),
+    #[error("{0}")]
+    Plan(PlanError),
+    #[error("{0}")]
+    Lookup(LookupError),
+    #[error(
+        "the limit on open files is {limit} and cannot be raised to the {needed} that this run needs; raise it (ulimit -n, LimitNOFILE=, as root fs.nr_open) or lower the connections"
+    )]
+    FileLimit { limit: u64, needed: u64 },
+    #[error("{0}")]
+    Engine(EngineError),
+    #[error("'{path}' is not a result of brunt: {why}; give a file written by -o json=FILE")]
+    Stored { path: PathBuf, why: String },
+    #[error("cannot listen at {address}: {cause}; choose another --host or --port")]
+    Listen { address: std::net::SocketAddr, cause: std::io::Error },
+    /// An operation of the system that is not expected to fail.
+    #[error("{what}: {cause}")]
+    System { what: &'static str, cause: std::io::Error },
+}
+
+impl CommandError {
+    pub(crate) fn system(what: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+        move |cause| Self::System { what, cause }
+    }
+
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Plan(PlanError::NoAddress(_))
+            | Self::Lookup(LookupError::Name { .. } | LookupError::Late(_)) => Exit::Unreachable,
+            Self::Usage(_) | Self::Plan(_) => Exit::Usage,
+            Self::FileLimit { .. } | Self::Stored { .. } | Self::Listen { .. } => Exit::Configuration,
+            Self::Engine(error) => match error {
+                EngineError::Thread(_) | EngineError::Panicked | EngineError::Withdrawn => Exit::Fault,
+                // This host does not allow what was asked for, and says how to change that.
+                _ => Exit::Configuration,
+            },
+            Self::Lookup(LookupError::Runtime(_)) | Self::System { .. } => Exit::Fault,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_error_has_its_code() {
+        let io = || std::io::Error::other("x");
+        for (error, want) in [
+            (CommandError::Usage("u".into()), 2),
+            (CommandError::Plan(PlanError::SourceFamily), 2),
+            (CommandError::Plan(PlanError::NoAddress("h".into())), 7),
+            (CommandError::Lookup(LookupError::Late("h".into())), 7),
+            (CommandError::Lookup(LookupError::Runtime(io())), 1),
+            (CommandError::FileLimit { limit: 1, needed: 2 }, 5),
+            (CommandError::Engine(EngineError::Uring(io())), 5),
+            (CommandError::Engine(EngineError::Panicked), 1),
+            (CommandError::Stored { path: "r.json".into(), why: "empty".into() }, 5),
+            (CommandError::system("signals")(io()), 1),
+        ] {
+            assert_eq!(error.exit().code(), want, "{error}");
+            assert!(!error.to_string().contains('\n'), "{error}");
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! The command line, as typed. This one definition also gives help, man pages and completions.
+
+mod later;
+mod run;
+pub(crate) mod values;
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use brunt_model::units::{Bytes, Nanos};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+pub(crate) use self::run::{
+    ArrivalsChoice, ConnectionFlags, EngineFlags, IoChoice, LoadFlags, OutputFlags, PaceChoice, RequestFlags,
+    RunFlags, Switch,
+};
+use self::values::OutputSpec;
+
+/// Generates HTTP load and tells the truth about it.
+#[derive(Parser, Debug)]
+#[command(name = "brunt", version, max_term_width = 110, disable_help_subcommand = true, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 pass, 1 a fault of brunt's own, 2 usage, 3 a limit failed, 4 the run is \
+invalid (the generator was the limit), 5 file or configuration invalid, 6 refused by policy, 7 not one answer arrived, \
+130 and 143 interrupted.";
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Run a load from here and report what came out
+    Run(Box<RunFlags>),
+    /// Render a stored result again
+    Report(ReportFlags),
+    /// Is this host fit to generate load? Each finding comes with its mend
+    Doctor(DoctorFlags),
+    /// Serve a built-in target to try things on
+    Origin(OriginFlags),
+    /// Print a completion script for a shell
+    Completions { shell: Shell },
+    /// Print the man pages, or write one file each to a folder
+    #[command(hide = true)]
+    Man { folder: Option<PathBuf> },
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ReportFlags {
+    /// A result written by `-o json=FILE`
+    pub result: PathBuf,
+    #[command(flatten)]
+    pub output: OutputFlags,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Exits with 0 where the host is fit, and with 4 where a finding is bad.")]
+pub(crate) struct DoctorFlags {
+    /// text or json
+    #[arg(short, long, value_name = "FORMAT", default_value = "text", env = "BRUNT_DOCTOR_OUTPUT")]
+    pub output: DoctorFormat,
+    /// When to use colour
+    #[arg(long, value_name = "WHEN", default_value = "auto", env = "BRUNT_COLOR")]
+    pub color: ColorChoice,
+}
+
+#[derive(Copy, Clone, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum DoctorFormat {
+    Text,
+    Json,
+}
+
+#[derive(Copy, Clone, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum ColorChoice {
+    Auto,
+    Always,
+    Never,
+}
+
+/// Paths: `/status/NNN` answers with that status, `/delay/20ms` waits, `/bytes/64KiB` has that size; any other
+/// answers 200. The bound address is printed on one line.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct OriginFlags {
+    /// Address to listen at; loopback unless you say otherwise
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1", env = "BRUNT_ORIGIN_HOST")]
+    pub host: IpAddr,
+    /// Port to listen at; 0 takes a free one
+    #[arg(long, value_name = "PORT", default_value_t = 8080, env = "BRUNT_ORIGIN_PORT")]
+    pub port: u16,
+    /// Wait before each answer
+    #[arg(long, value_name = "DURATION", default_value = "0s", env = "BRUNT_ORIGIN_DELAY")]
+    pub delay: Nanos,
+    /// Size of each answer's body
+    #[arg(long, value_name = "SIZE", default_value = "1KiB", env = "BRUNT_ORIGIN_SIZE")]
+    pub size: Bytes,
+    /// Threads that serve
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256),
+          env = "BRUNT_ORIGIN_THREADS")]
+    pub threads: u16,
+}
+
+/// The outputs asked for; text on stdout where none goes there.
+pub(crate) fn outputs_or_text(asked: &[OutputSpec]) -> Result<Vec<OutputSpec>, String> {
+    let mut outputs = asked.to_vec();
+    match asked.iter().filter(|output| output.file.is_none()).count() {
+        0 => outputs.push(OutputSpec::text_on_stdout()),
+        1 => {}
+        _ => {
+            return Err(
+                "two outputs (-o) go to stdout; give all but one a file, as in -o json=FILE".to_owned()
+            );
+        }
+    }
+    Ok(outputs)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_option_has_an_environment_variable() {
+        for command in Cli::command().get_subcommands().filter(|command| !command.is_hide_set()) {
+            for option in command.get_arguments().filter(|a| !a.is_positional() && a.get_long().is_some()) {
+                let env = option.get_env().and_then(|name| name.to_str()).unwrap_or_default();
+                assert!(env.starts_with("BRUNT_"), "{} --{:?}", command.get_name(), option.get_long());
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_in_this_build_says_so() {
+        for typed in [
+            "--http2",
+            "--h2c",
+            "-p 10",
+            "--insecure",
+            "--cacert x",
+            "--redirects 3",
+            "--tui",
+            "--kernel on",
+            "--guard required",
+            "--allow 10.0.0.0/8",
+            "-o html=x",
+            "-o ndjson",
+            "-o locust",
+            "--controller https://c",
+        ] {
+            let words = ["brunt", "run"].into_iter().chain(typed.split(' ')).chain(["http://h/"]);
+            let error = Cli::try_parse_from(words).expect_err(typed);
+            assert_eq!(error.exit_code(), 2, "{typed}");
+            assert!(error.to_string().contains("not in this build"), "{typed}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_costs_nothing_to_accept_is_accepted() {
+        for typed in ["--no-tui", "--kernel off", "--kernel auto", "--guard off", "--http1.1"] {
+            let words = ["brunt", "run"].into_iter().chain(typed.split(' ')).chain(["http://h/"]);
+            assert!(Cli::try_parse_from(words).is_ok(), "{typed}");
+        }
+    }
+
+    #[test]
+    fn one_output_may_go_to_stdout() {
+        let spec = |text: &str| text.parse::<OutputSpec>().expect("a good spec");
+        for (asked, want) in [
+            (vec![], Ok(1)),
+            (vec![spec("json=a")], Ok(2)),
+            (vec![spec("json")], Ok(1)),
+            (vec![spec("json"), spec("csv=b"), spec("text")], Err(())),
+        ] {
+            assert_eq!(outputs_or_text(&asked).map(|outputs| outputs.len()).map_err(|_| ()), want);
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! The command `brunt`: reads flags, wires a run together, and turns its end into an exit code.
+#![forbid(unsafe_code)]
+
+mod doctor;
+mod error;
+mod exit;
+mod flags;
+mod host;
+mod manual;
+mod origin;
+mod output;
+mod report;
+mod run;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::error::CommandError;
+use crate::exit::Exit;
+use crate::flags::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(shown) => {
+            // Help and version come this way too, with code 0; a closed pipe is no reason to complain.
+            let _ = shown.print();
+            return ExitCode::from(u8::try_from(shown.exit_code()).unwrap_or(Exit::Usage.code()));
+        }
+    };
+    let exit = execute(cli.command).unwrap_or_else(|error| {
+        terminal::say(&format!("error: {error}"));
+        error.exit()
+    });
+    ExitCode::from(exit.code())
+}
+
+fn execute(command: Command) -> Result<Exit, CommandError> {
+    match command {
+        Command::Run(flags) => run::run(&flags),
+        Command::Report(flags) => report::report(&flags),
+        Command::Doctor(flags) => doctor::doctor(&flags),
+        Command::Origin(flags) => origin::origin(&flags),
+        Command::Completions { shell } => manual::completions(shell),
+        Command::Man { folder } => manual::pages(folder.as_deref()),
+    }
+}

@@ -1,0 +1,98 @@
+//! One row for each request name and one for all, for spreadsheets (RFC 4180).
+
+use brunt_model::report::{Latency, Report};
+
+use super::clean;
+
+const HEADER: &str = "name,verdict,completed,failed,response_min_ns,response_mean_ns,response_p50_ns,response_p75_ns,\
+response_p90_ns,response_p95_ns,response_p99_ns,response_p99_9_ns,response_p99_99_ns,response_max_ns,service_p50_ns,\
+service_p99_ns,service_max_ns,first_byte_p50_ns,first_byte_p99_ns\r\n";
+
+/// What a row is made of.
+struct Row<'a> {
+    name: &'a str,
+    completed: u64,
+    failed: u64,
+    response: &'a Latency,
+    service: &'a Latency,
+    first_byte: &'a Latency,
+}
+
+pub(crate) fn render(report: &Report) -> String {
+    let verdict = report.verdict.status.name();
+    let requests = report.requests.iter().map(|request| Row {
+        name: &request.name,
+        completed: request.completed,
+        failed: request.failed,
+        response: &request.response,
+        service: &request.service,
+        first_byte: &request.first_byte,
+    });
+    let latency = &report.latency;
+    let total = Row {
+        name: "total",
+        completed: report.totals.completed,
+        failed: report.totals.failed,
+        response: &latency.response,
+        service: &latency.service,
+        first_byte: &latency.first_byte,
+    };
+    let rows: String = requests.chain([total]).map(|row| line(&row, verdict)).collect();
+    format!("{HEADER}{rows}")
+}
+
+fn line(row: &Row<'_>, verdict: &str) -> String {
+    let r = row.response;
+    let mut fields =
+        vec![cell(row.name), verdict.to_owned(), row.completed.to_string(), row.failed.to_string()];
+    fields.extend([r.min.to_string(), format!("{:.0}", r.mean)]);
+    let times = [
+        r.p50,
+        r.p75,
+        r.p90,
+        r.p95,
+        r.p99,
+        r.p99_9,
+        r.p99_99,
+        r.max,
+        row.service.p50,
+        row.service.p99,
+        row.service.max,
+        row.first_byte.p50,
+        row.first_byte.p99,
+    ];
+    fields.extend(times.iter().map(u64::to_string));
+    fields.join(",") + "\r\n"
+}
+
+/// A quoted cell. A leading apostrophe keeps spreadsheets from taking text for a formula.
+fn cell(text: &str) -> String {
+    let guard = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
+    format!("\"{guard}{}\"", clean(text).replace('"', "\"\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use brunt_model::verdict::Status;
+
+    use super::*;
+    use crate::output::sample;
+
+    #[test]
+    fn a_header_a_row_for_each_name_and_the_total() {
+        let rendered = render(&sample::report(Status::Pass));
+        let lines: Vec<_> = rendered.lines().collect();
+        assert_eq!(lines.len(), 3);
+        let columns = lines[0].split(',').count();
+        assert!(lines.iter().all(|line| line.split(',').count() == columns));
+        assert!(lines[1].starts_with("\"'=GET /<a>|\\u{1b}[31m\",pass,990,10,10000,"), "{}", lines[1]);
+        assert!(lines[2].starts_with("\"total\",pass,990,10,"));
+    }
+
+    #[test]
+    fn cells_are_never_formulas() {
+        for (text, want) in [("GET /", "\"GET /\""), ("@SUM(1)", "\"'@SUM(1)\""), ("a\"b", "\"a\"\"b\"")] {
+            assert_eq!(cell(text), want);
+        }
+    }
+}

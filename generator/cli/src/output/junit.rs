@@ -1,0 +1,110 @@
+//! Limits as test cases, for the CI servers that read JUnit XML: a missed limit is a failure, a run that cannot judge
+//! its limits is an error.
+
+use std::fmt::Write as _;
+
+use brunt_model::limit::LimitResult;
+use brunt_model::report::Report;
+use brunt_model::units::NANOS_PER_SECOND;
+
+use super::{clean, distrust, observed};
+
+pub(crate) fn render(report: &Report) -> String {
+    let distrust = distrust(report);
+    let cases = report.limits.len();
+    let errors = if distrust.is_some() { cases } else { 0 };
+    let failures =
+        if distrust.is_some() { 0 } else { report.limits.iter().filter(|limit| !limit.passed).count() };
+    let seconds = report.run.duration_ns as f64 / NANOS_PER_SECOND as f64;
+    let name = escaped(&report.run.name);
+    let mut text = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
+    // Writing to a string does not fail.
+    let _ = writeln!(
+        text,
+        "<testsuites>\n  <testsuite name=\"{name}\" tests=\"{cases}\" failures=\"{failures}\" errors=\"{errors}\" \
+         time=\"{seconds:.3}\" timestamp=\"{}\">",
+        escaped(report.run.started_at.split('.').next().unwrap_or_default())
+    );
+    let reasons = report.verdict.reasons.join("; ");
+    for limit in &report.limits {
+        let result = match distrust {
+            Some(distrust) => Some(("error", format!("{distrust}: {reasons}"))),
+            None => missed(limit).map(|message| ("failure", message)),
+        };
+        case(&mut text, &name, limit, result, seconds);
+    }
+    text.push_str("  </testsuite>\n</testsuites>\n");
+    text
+}
+
+fn missed(limit: &LimitResult) -> Option<String> {
+    (!limit.passed).then(|| format!("observed {}", observed(limit)))
+}
+
+fn case(text: &mut String, suite: &str, limit: &LimitResult, result: Option<(&str, String)>, seconds: f64) {
+    let name = escaped(&limit.expression);
+    let _ = write!(text, "    <testcase classname=\"{suite}\" name=\"{name}\" time=\"{seconds:.3}\"");
+    let _ = match result {
+        None => writeln!(text, "/>"),
+        Some((kind, message)) => {
+            writeln!(text, ">\n      <{kind} message=\"{}\"/>\n    </testcase>", escaped(&message))
+        }
+    };
+}
+
+/// XML has no way to write most control characters, so they are shown escaped.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::new();
+    for char in clean(text).chars() {
+        match char {
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '&' => escaped.push_str("&amp;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&apos;"),
+            '\u{fffe}' | '\u{ffff}' => escaped.push('\u{fffd}'),
+            _ => escaped.push(char),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use brunt_model::verdict::Status;
+
+    use super::*;
+    use crate::output::sample;
+
+    #[test]
+    fn limits_are_cases_and_the_verdict_decides_their_kind() {
+        for (status, head, within) in [
+            (
+                Status::Pass,
+                "tests=\"2\" failures=\"0\" errors=\"0\"",
+                "name=\"error_rate &lt; 50%\" time=\"10.000\"/>",
+            ),
+            (
+                Status::Fail,
+                "tests=\"2\" failures=\"1\" errors=\"0\"",
+                "<failure message=\"observed 9.90 ms\"/>",
+            ),
+            (
+                Status::Invalid,
+                "tests=\"2\" failures=\"0\" errors=\"2\"",
+                "<error message=\"INVALID: the generator",
+            ),
+        ] {
+            let rendered = render(&sample::report(status));
+            assert!(rendered.contains(head) && rendered.contains(within), "{rendered}");
+            assert!(rendered.contains("testsuite name=\"=GET /&lt;a&gt;|\\u{1b}[31m\""), "{rendered}");
+            assert!(rendered.contains("timestamp=\"2026-01-02T03:04:05\""));
+        }
+    }
+
+    #[test]
+    fn reasons_are_escaped() {
+        let rendered = render(&sample::report(Status::Invalid));
+        assert!(rendered.contains("&lt;unknown&gt; &amp; \\u{1b}[31mred"), "{rendered}");
+    }
+}

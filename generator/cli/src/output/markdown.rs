@@ -1,0 +1,121 @@
+//! For a comment on a change: what a reviewer wants to know, short.
+
+use std::fmt::Write as _;
+
+use brunt_model::report::{Latency, Report};
+use brunt_model::units::Nanos;
+
+use super::{clean, distrust, observed, percent};
+
+pub(crate) fn render(report: &Report) -> String {
+    let mut text = String::new();
+    // Writing to a string does not fail, here and below.
+    let status = report.verdict.status.name().to_uppercase();
+    let _ = writeln!(text, "### {status}: {}\n", cell(&report.run.name));
+    for reason in &report.verdict.reasons {
+        let _ = writeln!(text, "- {}", cell(reason));
+    }
+    if !report.verdict.reasons.is_empty() {
+        text.push('\n');
+    }
+    limits(&mut text, report);
+    if let Some(distrust) = distrust(report) {
+        let _ = writeln!(text, "> **{distrust}.**\n");
+    }
+    rates(&mut text, report);
+    latencies(&mut text, report);
+    errors(&mut text, report);
+    let run = &report.run;
+    let _ = writeln!(
+        text,
+        "{} for {}, started {}",
+        cell(&run.scenario),
+        Nanos(run.duration_ns),
+        cell(&run.started_at)
+    );
+    text
+}
+
+fn limits(text: &mut String, report: &Report) {
+    text.push_str("| Limit | Observed | |\n|---|---:|---|\n");
+    for limit in &report.limits {
+        let passed = if limit.passed { "passed" } else { "**failed**" };
+        let _ = writeln!(text, "| {} | {} | {passed} |", cell(&limit.expression), observed(limit));
+    }
+    text.push('\n');
+}
+
+fn rates(text: &mut String, report: &Report) {
+    let (rate, totals) = (&report.rate, &report.totals);
+    let target = rate.target.map_or_else(String::new, |target| format!(" of {target:.1}/s"));
+    let _ = writeln!(
+        text,
+        "{:.1}/s{target}, {} completed, {} failed ({:.2} %), {} dropped\n",
+        rate.achieved,
+        totals.completed,
+        totals.failed,
+        percent(totals.failed, totals.started),
+        totals.dropped
+    );
+}
+
+fn latencies(text: &mut String, report: &Report) {
+    text.push_str("| | p50 | p90 | p99 | p99.9 | p99.99 | max |\n|---|---:|---:|---:|---:|---:|---:|\n");
+    let mut row = |name: &str, latency: &Latency| {
+        let times = [latency.p50, latency.p90, latency.p99, latency.p99_9, latency.p99_99, latency.max];
+        let times: Vec<_> = times.iter().map(|&time| Nanos(time).to_string()).collect();
+        let _ = writeln!(text, "| {name} | {} |", times.join(" | "));
+    };
+    row("response", &report.latency.response);
+    row("service", &report.latency.service);
+    row("lag", &report.latency.lag);
+    text.push('\n');
+}
+
+fn errors(text: &mut String, report: &Report) {
+    if report.errors.is_empty() {
+        return;
+    }
+    text.push_str("| Error | Count |\n|---|---:|\n");
+    for (kind, count) in &report.errors {
+        let _ = writeln!(text, "| {} | {count} |", cell(kind));
+    }
+    text.push('\n');
+}
+
+/// Text that stays within its cell and is neither markup nor a mention.
+fn cell(text: &str) -> String {
+    let mut escaped = String::new();
+    for char in clean(text).chars() {
+        match char {
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '&' => escaped.push_str("&amp;"),
+            '@' => escaped.push_str("&#64;"),
+            '|' | '\\' | '`' | '*' | '_' | '[' | ']' | '!' | '#' | '~' => {
+                escaped.push('\\');
+                escaped.push(char);
+            }
+            _ => escaped.push(char),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use brunt_model::verdict::Status;
+
+    use super::*;
+    use crate::output::sample;
+
+    #[test]
+    fn verdict_and_limits_come_first_and_names_are_only_text() {
+        let rendered = render(&sample::report(Status::Fail));
+        assert!(rendered.starts_with("### FAIL: =GET /&lt;a&gt;\\|\\\\u{1b}\\[31m\n"), "{rendered}");
+        let at = |text: &str| rendered.find(text).unwrap_or_else(|| panic!("{text} in {rendered}"));
+        assert!(at("limit missed") < at("| Limit") && at("| Limit") < at("99.0/s of 100.0/s"));
+        assert!(rendered.contains("| p99(response\\_time) &lt; 1ms | 9.90 ms | **failed** |"), "{rendered}");
+        assert!(rendered.contains("| reset | 6 |"));
+    }
+}

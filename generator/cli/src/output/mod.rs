@@ -1,0 +1,128 @@
+//! A report in each of its forms. Every form is a pure function of the report, one file each; [`write`] is the only
+//! one that touches the outside.
+//!
+//! Names, URLs and reasons may hold what a target or a file put there: control characters are escaped before they
+//! reach a terminal or a document.
+
+mod csv;
+mod hgrm;
+mod json;
+mod junit;
+mod markdown;
+#[cfg(test)]
+mod sample;
+mod text;
+pub(crate) mod write;
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use brunt_model::limit::{Limit, LimitResult};
+use brunt_model::report::Report;
+use brunt_model::verdict::Status;
+
+use crate::flags::values::{Format, OutputSpec};
+use crate::terminal;
+
+/// Writes every output; says on stderr which could not be written, and whether there was one.
+pub(crate) fn write_all(report: &Report, outputs: &[OutputSpec], coloured: bool) -> bool {
+    let mut failed = false;
+    for output in outputs {
+        let rendered = render(report, output.format, coloured && output.file.is_none());
+        if let Err(error) = write::write(output.file.as_deref(), &rendered) {
+            terminal::say(&format!("error: {error}"));
+            failed = true;
+        }
+    }
+    failed
+}
+
+fn render(report: &Report, format: Format, coloured: bool) -> String {
+    match format {
+        Format::Text => text::render(report, coloured),
+        Format::Json => json::render(report),
+        Format::Csv => csv::render(report),
+        Format::Hgrm => hgrm::render(report),
+        Format::Markdown => markdown::render(report),
+        Format::Junit => junit::render(report),
+    }
+}
+
+/// Text from outside without anything that moves a cursor or turns the reading direction.
+fn clean(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(is_unsafe) {
+        return Cow::Borrowed(text);
+    }
+    let mut cleaned = String::with_capacity(text.len() + 8);
+    for char in text.chars() {
+        if is_unsafe(char) {
+            // Writing to a string does not fail.
+            let _ = write!(cleaned, "\\u{{{:x}}}", u32::from(char));
+        } else {
+            cleaned.push(char);
+        }
+    }
+    Cow::Owned(cleaned)
+}
+
+/// Control characters, line and paragraph separators, and the bidirectional controls of Unicode (UAX #9).
+fn is_unsafe(char: char) -> bool {
+    char.is_control()
+        || matches!(char, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Why the figures of a report must not be taken as the target's, to be shown where the figures are.
+fn distrust(report: &Report) -> Option<&'static str> {
+    match report.verdict.status {
+        Status::Invalid => {
+            Some("INVALID: the generator was the limit; these figures do not describe the target")
+        }
+        Status::Error => Some("ERROR: brunt failed; these figures are not to be relied on"),
+        Status::Stopped => Some("STOPPED: the run is partial"),
+        Status::Refused => Some("REFUSED: the load was not allowed"),
+        Status::Pass | Status::Fail => None,
+    }
+}
+
+/// The observed value of a limit, in its own unit.
+fn observed(limit: &LimitResult) -> String {
+    match (limit.observed, limit.expression.parse::<Limit>()) {
+        (None, _) => "nothing measured".to_owned(),
+        (Some(value), Ok(parsed)) => parsed.show(value),
+        (Some(value), Err(_)) => value.to_string(),
+    }
+}
+
+/// `passed` over `whole` in percent.
+fn percent(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 * 100.0 / whole as f64 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_from_outside_moves_the_cursor() {
+        for (text, want) in [
+            ("GET /a", "GET /a"),
+            ("a\x1b[2Jb", "a\\u{1b}[2Jb"),
+            ("a\nb\u{9b}c", "a\\u{a}b\\u{9b}c"),
+            ("\u{202e}gpj", "\\u{202e}gpj"),
+            ("ü — ok", "ü — ok"),
+        ] {
+            assert_eq!(clean(text), want);
+        }
+    }
+
+    #[test]
+    fn every_form_says_it_when_the_run_is_invalid() {
+        let report = sample::report(Status::Invalid);
+        for format in [Format::Text, Format::Json, Format::Csv, Format::Hgrm, Format::Markdown, Format::Junit]
+        {
+            let rendered = render(&report, format, false);
+            assert!(rendered.to_lowercase().contains("invalid"), "{format:?}: {rendered}");
+            assert!(!rendered.contains('\x1b'), "{format:?}");
+        }
+    }
+}

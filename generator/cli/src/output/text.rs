@@ -1,0 +1,312 @@
+//! The report for a terminal. The verdict and the limits come first; figures of a run that is not to be trusted say so
+//! in the heading right above them.
+
+use std::fmt::Write as _;
+
+use brunt_model::outcome::ErrorKind;
+use brunt_model::report::{Latency, Report};
+use brunt_model::units::{Bytes, Nanos};
+use brunt_model::verdict::Status;
+
+use super::{clean, distrust, observed, percent};
+
+/// Rows of the histogram.
+const BARS: u32 = 12;
+/// Columns of its longest bar.
+const BAR_WIDTH: f64 = 40.0;
+const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+
+pub(crate) fn render(report: &Report, coloured: bool) -> String {
+    let mut page = Page { text: String::new(), coloured, distrust: distrust(report) };
+    verdict(&mut page, report);
+    limits(&mut page, report);
+    rate(&mut page, report);
+    latencies(&mut page, report);
+    histogram(&mut page, &report.latency.response);
+    errors(&mut page, report);
+    statuses(&mut page, report);
+    totals(&mut page, report);
+    environment(&mut page, report);
+    page.text
+}
+
+/// Text under way. Writing to a string does not fail, so nothing here returns an error.
+struct Page {
+    text: String,
+    coloured: bool,
+    distrust: Option<&'static str>,
+}
+
+impl Page {
+    fn line(&mut self, line: &str) {
+        let _ = writeln!(self.text, "  {}", line.trim_end());
+    }
+
+    fn heading(&mut self, heading: &str) {
+        let heading = self.painted("1", heading);
+        let _ = writeln!(self.text, "\n{heading}");
+    }
+
+    /// A heading above measured figures.
+    fn figures(&mut self, heading: &str) {
+        match self.distrust {
+            None => self.heading(heading),
+            Some(distrust) => {
+                let warning = self.painted("1;33", distrust);
+                let heading = self.painted("1", heading);
+                let _ = writeln!(self.text, "\n{heading}  {warning}");
+            }
+        }
+    }
+
+    /// With an ANSI rendition (ECMA-48 section 8.3.117) where colour is wanted.
+    fn painted(&self, rendition: &str, text: &str) -> String {
+        if self.coloured { format!("\x1b[{rendition}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+}
+
+fn verdict(page: &mut Page, report: &Report) {
+    let status = report.verdict.status;
+    let rendition = match status {
+        Status::Pass => "1;32",
+        Status::Fail | Status::Error | Status::Refused => "1;31",
+        Status::Invalid | Status::Stopped => "1;33",
+    };
+    let word = page.painted(rendition, &status.name().to_uppercase());
+    let (name, target) = (clean(&report.run.name), clean(&report.run.scenario));
+    let _ = writeln!(page.text, "{word}  {name}  {target}");
+    for reason in &report.verdict.reasons {
+        page.line(&format!("- {}", clean(reason)));
+    }
+    for mark in &report.verdict.marks {
+        page.line(&format!("- {}", format!("{mark:?}").to_lowercase()));
+    }
+}
+
+fn limits(page: &mut Page, report: &Report) {
+    page.figures("limits");
+    let width = report.limits.iter().map(|limit| limit.expression.chars().count()).max().unwrap_or(0);
+    for limit in &report.limits {
+        let word = if limit.passed { page.painted("32", "passed") } else { page.painted("31", "FAILED") };
+        page.line(&format!("{word}  {:width$}  observed {}", clean(&limit.expression), observed(limit)));
+    }
+}
+
+fn rate(page: &mut Page, report: &Report) {
+    page.figures("rate");
+    let achieved = report.rate.achieved;
+    let duration = Nanos(report.run.duration_ns);
+    match report.rate.target {
+        Some(target) if target > 0.0 => {
+            let share = achieved / target * 100.0;
+            page.line(&format!(
+                "target {target:.1}/s, achieved {achieved:.1}/s ({share:.1} %), over {duration}"
+            ));
+        }
+        _ => page.line(&format!("achieved {achieved:.1}/s, over {duration} (closed load: no target)")),
+    }
+}
+
+fn latencies(page: &mut Page, report: &Report) {
+    page.figures("latency");
+    let columns = ["p50", "p75", "p90", "p95", "p99", "p99.9", "p99.99", "max"];
+    let columns = columns.map(|column| format!("{column:>9}")).concat();
+    page.line(&format!("{:<10}{columns}", ""));
+    let latency = &report.latency;
+    for (name, latency) in [
+        ("response", &latency.response),
+        ("service", &latency.service),
+        ("first byte", &latency.first_byte),
+        ("connect", &latency.connect),
+        ("lag", &latency.lag),
+    ] {
+        page.line(&latency_row(name, latency));
+    }
+}
+
+fn latency_row(name: &str, latency: &Latency) -> String {
+    if latency.count == 0 {
+        return format!("{name:<10}  nothing measured");
+    }
+    let l = latency;
+    let times = [l.p50, l.p75, l.p90, l.p95, l.p99, l.p99_9, l.p99_99, l.max];
+    let times = times.map(|time| format!("{:>9}", Nanos(time).to_string())).concat();
+    format!("{name:<10}{times}")
+}
+
+/// Counts over bounds that grow by a constant factor: latencies spread over orders of magnitude.
+fn histogram(page: &mut Page, response: &Latency) {
+    let Some(histogram) = response.decode_hdr().filter(|histogram| !histogram.is_empty()) else { return };
+    page.figures("response time");
+    let bounds = bounds(response.min, response.max);
+    let counts: Vec<_> =
+        bounds.windows(2).map(|pair| histogram.count_between(pair[0] + 1, pair[1])).collect();
+    let most = counts.iter().copied().max().unwrap_or(0).max(1);
+    for (bound, &count) in bounds[1..].iter().zip(&counts) {
+        let bar = bar(count as f64 / most as f64);
+        let share = percent(count, histogram.len());
+        page.line(&format!("<= {:>8} {count:>10} {share:6.2} % {bar}", Nanos(*bound).to_string()));
+    }
+}
+
+/// Rising bounds around all values from `min` to `max`, at most [`BARS`] intervals.
+fn bounds(min: u64, max: u64) -> Vec<u64> {
+    let low = min.max(1) as f64;
+    // What is stored has three digits, so its end may lie a little above the maximum.
+    let high = (max as f64 * 1.001).max(low + 1.0);
+    let factor = (high / low).powf(1.0 / f64::from(BARS));
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "bounds lie between two times"
+    )]
+    let inner = (1..BARS).map(|i| (low * factor.powf(f64::from(i))) as u64);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the end is a time")]
+    let end = high.ceil() as u64;
+    let mut bounds: Vec<_> = [0].into_iter().chain(inner).chain([end]).collect();
+    bounds.dedup();
+    bounds
+}
+
+/// A bar for a share of one.
+fn bar(share: f64) -> String {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a share of a small constant"
+    )]
+    let eighths = (share.clamp(0.0, 1.0) * BAR_WIDTH * 8.0).round() as usize;
+    format!("{}{}", "█".repeat(eighths / 8), EIGHTHS[eighths % 8])
+}
+
+fn errors(page: &mut Page, report: &Report) {
+    if report.errors.is_empty() {
+        return;
+    }
+    page.figures("errors");
+    let mut errors: Vec<_> = report.errors.iter().collect();
+    errors.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+    for (name, count) in errors {
+        let kind = ErrorKind::ALL.iter().find(|kind| kind.name() == name);
+        let explanation = kind.map_or("", |kind| kind.explanation());
+        page.line(&format!("{:<20} {count:>10}  {explanation}", clean(name)));
+    }
+}
+
+fn statuses(page: &mut Page, report: &Report) {
+    if report.status.is_empty() {
+        return;
+    }
+    page.figures("status codes");
+    for (status, count) in &report.status {
+        page.line(&format!("{:<20} {count:>10}", clean(status)));
+    }
+}
+
+fn totals(page: &mut Page, report: &Report) {
+    let t = &report.totals;
+    page.heading("totals");
+    page.line(&format!(
+        "arrivals     {} scheduled, {} finished, {} failed, {} dropped, {} in flight, {} lost",
+        t.scheduled, t.finished, t.failed_arrivals, t.dropped, t.in_flight, t.lost
+    ));
+    page.line(&format!("requests     {} started, {} completed, {} failed", t.started, t.completed, t.failed));
+    page.line(&format!(
+        "traffic      {} in, {} out, {} connections opened",
+        Bytes(t.bytes_in),
+        Bytes(t.bytes_out),
+        t.connections_opened
+    ));
+}
+
+fn environment(page: &mut Page, report: &Report) {
+    let (run, e) = (&report.run, &report.environment);
+    page.heading("run");
+    page.line(&format!("{}, started {}, seed {}", clean(&run.id), clean(&run.started_at), run.seed));
+    page.line(&clean(&format!("brunt {}, {}, {}", e.version, e.kernel, e.cpu)));
+    let busiest = report.workers.iter().map(|worker| worker.cpu_busiest).fold(0.0, f64::max);
+    let cores: u32 = report.workers.iter().map(|worker| worker.cores).sum();
+    let busiest = busiest * 100.0;
+    page.line(&format!("engine cores {cores}, the busiest {busiest:.0} % busy; I/O {}", clean(&e.io)));
+    page.line(&format!("pace {}", clean(&e.pace)));
+    page.line(&format!("kernel timing {}", clean(&e.kernel_timing)));
+    page.line(&format!(
+        "host took {} by steal, {} by run-queue delay, {} by CPU quota",
+        Nanos(e.steal_ns),
+        Nanos(e.run_delay_ns),
+        Nanos(e.throttled_ns)
+    ));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::sample;
+
+    #[test]
+    fn the_verdict_and_the_limits_come_first() {
+        let rendered = render(&sample::report(Status::Fail), false);
+        assert!(rendered.starts_with("FAIL  =GET /<a>|\\u{1b}[31m  http://127.0.0.1:8080/a\n"), "{rendered}");
+        let at = |text: &str| rendered.find(text).unwrap_or_else(|| panic!("{text} in {rendered}"));
+        let order = [
+            "limit missed",
+            "\nlimits\n",
+            "FAILED  p99(response_time) < 1ms  observed 9.90 ms",
+            "\nrate\n",
+            "target 100.0/s, achieved 99.0/s (99.0 %)",
+            "p99.99",
+            "response    5.0",
+            "\nresponse time\n",
+            "\nerrors\n",
+            "reset                         6  The server reset the connection.",
+            "\nstatus codes\n",
+            "1000 started, 990 completed, 10 failed",
+            "1.0 MiB in, 64.0 KiB out, 5 connections opened",
+        ];
+        assert!(order.iter().map(|text| at(text)).is_sorted(), "{rendered}");
+        assert!(!rendered.contains("INVALID"));
+    }
+
+    #[test]
+    fn figures_of_an_invalid_run_say_so_right_there() {
+        let rendered = render(&sample::report(Status::Invalid), false);
+        for heading in ["limits", "rate", "latency", "response time", "errors", "status codes"] {
+            assert!(
+                rendered.contains(&format!("\n{heading}  INVALID: the generator was the limit")),
+                "{heading}"
+            );
+        }
+    }
+
+    #[test]
+    fn colour_is_only_where_it_is_wanted() {
+        let report = sample::report(Status::Pass);
+        assert!(render(&report, true).starts_with("\x1b[1;32mPASS\x1b[0m"));
+        assert!(!render(&report, false).contains('\x1b'));
+    }
+
+    #[test]
+    fn a_histogram_counts_every_value_once() {
+        let report = sample::report(Status::Pass);
+        let rendered = render(&report, false);
+        let counts: u64 = rendered
+            .lines()
+            .filter_map(|line| line.strip_prefix("  <= "))
+            .map(|line| line.split_ascii_whitespace().nth(2).unwrap().parse::<u64>().unwrap())
+            .sum();
+        assert_eq!(counts, report.latency.response.count, "{rendered}");
+    }
+
+    #[test]
+    fn bounds_rise_and_bars_fit() {
+        for (min, max) in [(0, 0), (1, 1), (5, 6), (100, 1_000_000), (7, u64::MAX / 2)] {
+            let bounds = bounds(min, max);
+            assert!(
+                bounds.is_sorted_by(|a, b| a < b) && bounds[0] < min.max(1) && *bounds.last().unwrap() >= max
+            );
+        }
+        for (share, want) in [(0.0, 0), (1.0, 40), (0.51, 21), (2.0, 40)] {
+            assert_eq!(bar(share).chars().count(), want);
+        }
+    }
+}

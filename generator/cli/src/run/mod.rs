@@ -1,0 +1,100 @@
+//! `brunt run`: from flags to a report, in one pass from the top.
+
+pub(crate) mod addresses;
+mod progress;
+mod resolve;
+mod setup;
+mod signals;
+mod watch;
+
+use brunt_engine::{Finished, Parts, StopSwitch};
+use brunt_model::plan::{Inputs, Plan};
+use brunt_model::report::{Environment, Facts, Report};
+
+use self::progress::Progress;
+use self::setup::Prepared;
+use self::signals::SignalWatch;
+use self::watch::{Observed, Watch};
+use crate::error::CommandError;
+use crate::exit::{Ending, Exit};
+use crate::flags::{RunFlags, outputs_or_text};
+use crate::host::identity;
+use crate::{output, terminal};
+
+/// Runs the load that the flags ask for and writes its report.
+pub(crate) fn run(flags: &RunFlags) -> Result<Exit, CommandError> {
+    let outputs = outputs_or_text(&flags.output.output).map_err(CommandError::Usage)?;
+    let asked = resolve::resolve(flags)?;
+    let addresses = addresses::look_up(&asked.target).map_err(CommandError::Lookup)?;
+    let inputs = Inputs { addresses, body: asked.body };
+    let prepared = setup::prepare(asked.scenario, &inputs, &flags.engine)?;
+    prepared.notices.iter().for_each(|notice| terminal::say(notice));
+
+    let run_id = identity::run_id().map_err(CommandError::system("drawing a run id"))?;
+    let progress = Progress::new(&prepared.plan, terminal::is_watched());
+    let stop = StopSwitch::default();
+    let signals = SignalWatch::begin(stop.clone(), progress.clone())
+        .map_err(CommandError::system("installing handlers for SIGINT and SIGTERM"))?;
+    let started_at = identity::now();
+    let (finished, observed) = execute(&prepared, &stop, progress)?;
+
+    let Prepared { plan, parts, environment, .. } = prepared;
+    let report = judge(&plan, &parts, &finished, observed, Identity { run_id, started_at }, environment);
+    let output_failed = output::write_all(&report, &outputs, terminal::is_coloured(flags.output.color));
+    let signal = if finished.stopped { signals.first() } else { None };
+    Ok(Ending::of(&report, signal, output_failed).exit())
+}
+
+fn execute(
+    prepared: &Prepared,
+    stop: &StopSwitch,
+    progress: Progress,
+) -> Result<(Finished, Observed), CommandError> {
+    let Prepared { plan, parts, .. } = prepared;
+    let mut watch = Watch::new(plan, &parts.cores, progress);
+    let finished = brunt_engine::run(plan, parts, stop, &mut |event| watch.see(&event));
+    watch.clear_progress();
+    let finished = finished.map_err(CommandError::Engine)?;
+    let observed = watch.finish(&finished.total);
+    Ok((finished, observed))
+}
+
+struct Identity {
+    run_id: String,
+    started_at: String,
+}
+
+fn judge(
+    plan: &Plan,
+    parts: &Parts,
+    finished: &Finished,
+    observed: Observed,
+    identity: Identity,
+    environment: Environment,
+) -> Report {
+    let host = observed.host;
+    let environment = Environment {
+        steal_ns: host.steal.0,
+        run_delay_ns: host.run_delay.0,
+        throttled_ns: host.throttled.0,
+        ..environment
+    };
+    let facts = Facts {
+        run_id: identity.run_id,
+        started_at: identity.started_at,
+        elapsed: finished.elapsed,
+        stats: &finished.total,
+        late_for_connections: finished.late_for_connections,
+        arrivals_in_flight: finished.arrivals_in_flight,
+        requests_in_flight: finished.requests_in_flight,
+        timeline: observed.timeline,
+        cores: u32::try_from(parts.cores.len()).unwrap_or(u32::MAX),
+        busy_for: observed.busy_for,
+        busiest: observed.busiest,
+        host,
+        environment,
+        stopped: finished.stopped,
+        fault: observed.fault,
+    };
+    Report::new(plan, facts)
+}

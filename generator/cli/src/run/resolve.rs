@@ -1,0 +1,314 @@
+//! Flags as typed, resolved into what the model speaks: one scenario and the target it names.
+//!
+//! The only thing read from outside here is the body's file.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use brunt_model::plan;
+use brunt_model::scenario::{HttpSpec, LoadSpec, RequestSpec, Scenario};
+use brunt_model::schedule::Arrivals;
+use brunt_model::units::Bytes;
+use url::{Host, Url};
+
+use crate::error::CommandError;
+use crate::flags::values::Credentials;
+use crate::flags::{ArrivalsChoice, ConnectionFlags, LoadFlags, RequestFlags, RunFlags};
+
+/// A body is rendered into every connection's send; past this it belongs into another tool.
+const BODY_MAX: Bytes = Bytes::from_mib(64);
+
+/// What a command line asks for.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub scenario: Scenario,
+    pub body: Vec<u8>,
+    pub target: Target,
+}
+
+/// Where to connect to, before any name is looked up.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Target {
+    /// A unix socket, or addresses that were given.
+    Known(Vec<SocketAddr>),
+    Name(String, u16),
+}
+
+/// Resolves the flags of a quick run.
+pub(crate) fn resolve(flags: &RunFlags) -> Result<Asked, CommandError> {
+    if [".yaml", ".yml"].iter().any(|ending| flags.url.ends_with(ending)) {
+        return Err(CommandError::Usage("scenario files are not in this build; give a URL".to_owned()));
+    }
+    let mut url = plan::parse_url(&flags.url).map_err(CommandError::Plan)?;
+    let credentials = take_credentials(&mut url).filter(|_| flags.request.basic_auth.is_none());
+    let credentials = flags.request.basic_auth.clone().or(credentials);
+    let scenario = Scenario {
+        name: flags.judge.name.clone(),
+        url: url.to_string(),
+        unix_socket: flags.connection.unix_socket.clone(),
+        source_ips: flags.connection.source_ip.clone(),
+        request: RequestSpec {
+            method: flags.request.method.clone().unwrap_or_default(),
+            headers: headers(&flags.request, credentials.as_ref())?,
+        },
+        load: load(&flags.load),
+        http: http(flags),
+        warmup: flags.load.warmup,
+        seed: flags.load.seed,
+        limits: flags.judge.limits.clone(),
+    };
+    Ok(Asked { scenario, body: body(&flags.request)?, target: target(&url, &flags.connection) })
+}
+
+fn load(flags: &LoadFlags) -> LoadSpec {
+    LoadSpec {
+        connections: flags.connections,
+        requests: flags.requests,
+        duration: flags.duration,
+        rate: flags.rate,
+        arrivals: match flags.arrivals {
+            ArrivalsChoice::Uniform => Arrivals::Uniform,
+            ArrivalsChoice::Poisson => Arrivals::Poisson,
+        },
+        max_connections: flags.max_connections,
+        max_backlog: flags.max_backlog,
+    }
+}
+
+fn http(flags: &RunFlags) -> HttpSpec {
+    let mut http = HttpSpec {
+        keep_alive: !flags.connection.disable_keepalive,
+        ok_status: flags.request.ok_status.clone(),
+        ..HttpSpec::default()
+    };
+    if let Some(timeout) = flags.connection.timeout {
+        http.total_timeout = timeout;
+        http.first_byte_timeout = timeout;
+        http.connect_timeout = http.connect_timeout.min(timeout);
+    }
+    http
+}
+
+fn headers(
+    flags: &RequestFlags,
+    credentials: Option<&Credentials>,
+) -> Result<Vec<(String, String)>, CommandError> {
+    let mut headers: Vec<_> =
+        flags.headers.iter().map(|header| (header.0.clone(), header.1.clone())).collect();
+    let authorization = credentials.map(basic);
+    let short = [
+        ("Content-Type", flags.content_type.clone(), "-T"),
+        ("Accept", flags.accept.clone(), "-A"),
+        ("Authorization", authorization, "-a or the URL"),
+    ];
+    for (name, value, flag) in short {
+        let Some(value) = value else { continue };
+        if headers.iter().any(|(given, _)| given.eq_ignore_ascii_case(name)) {
+            return Err(CommandError::Usage(format!(
+                "the header {name} is given twice, by -H and by {flag}; leave one out"
+            )));
+        }
+        headers.push((name.to_owned(), value));
+    }
+    Ok(headers)
+}
+
+/// RFC 7617.
+fn basic(credentials: &Credentials) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{}:{}", credentials.user, credentials.password)))
+}
+
+/// Takes user and password out of the URL, so that nothing later can print them.
+fn take_credentials(url: &mut Url) -> Option<Credentials> {
+    if url.username().is_empty() && url.password().is_none() {
+        return None;
+    }
+    let credentials = Credentials {
+        user: percent_decoded(url.username()),
+        password: percent_decoded(url.password().unwrap_or_default()),
+    };
+    // Neither call can fail: a URL with credentials has a host.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    Some(credentials)
+}
+
+/// RFC 3986 section 2.1; what is not a complete escape stays as it is.
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let escape = (first == b'%').then(|| after.get(..2)).flatten();
+        let byte = escape.and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
+        bytes.push(byte.unwrap_or(first));
+        rest = if byte.is_some() { &after[2..] } else { after };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn body(flags: &RequestFlags) -> Result<Vec<u8>, CommandError> {
+    match (&flags.body, &flags.body_file) {
+        (Some(text), _) => Ok(text.clone().into_bytes()),
+        (None, Some(path)) => body_file(path),
+        (None, None) => Ok(Vec::new()),
+    }
+}
+
+fn body_file(path: &Path) -> Result<Vec<u8>, CommandError> {
+    use std::io::Read as _;
+    let fail = |why: String| {
+        CommandError::Usage(format!("the body file '{}' {why}; give another with -D", path.display()))
+    };
+    let file = std::fs::File::open(path).map_err(|error| fail(format!("cannot be opened: {error}")))?;
+    let mut bytes = Vec::new();
+    file.take(BODY_MAX.0 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| fail(format!("cannot be read: {error}")))?;
+    if bytes.len() as u64 > BODY_MAX.0 { Err(fail(format!("is larger than {BODY_MAX}"))) } else { Ok(bytes) }
+}
+
+/// What `--unix-socket`, `--connect-to` and `--resolve` make of the URL's host, in this order.
+fn target(url: &Url, flags: &ConnectionFlags) -> Target {
+    if flags.unix_socket.is_some() {
+        return Target::Known(Vec::new());
+    }
+    let host = match url.host() {
+        Some(Host::Domain(name)) => name.to_owned(),
+        Some(Host::Ipv4(address)) => address.to_string(),
+        Some(Host::Ipv6(address)) => address.to_string(),
+        None => String::new(),
+    };
+    let port = url.port_or_known_default().unwrap_or(80);
+    let (host, port) =
+        flags.connect_to.iter().find_map(|entry| entry.redirect(&host, port)).unwrap_or((host, port));
+    if let Some(addresses) = flags.resolve.iter().find_map(|entry| entry.addresses(&host, port)) {
+        return Target::Known(addresses);
+    }
+    match host.parse() {
+        Ok(address) => Target::Known(vec![SocketAddr::new(address, port)]),
+        Err(_) => Target::Name(host, port),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use brunt_model::units::{Nanos, Rate};
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::flags::{Cli, Command};
+
+    fn parsed(line: &str) -> Result<Asked, String> {
+        let words = ["brunt", "run"].into_iter().chain(line.split(' '));
+        let cli = Cli::try_parse_from(words).map_err(|error| error.to_string())?;
+        let Command::Run(flags) = cli.command else { panic!("{line}") };
+        resolve(&flags).map_err(|error| error.to_string())
+    }
+
+    fn asked(line: &str) -> Asked {
+        parsed(line).expect(line)
+    }
+
+    #[test]
+    fn a_bare_url_leaves_the_defaults_to_the_model() {
+        let Asked { scenario, body, target } = asked("http://127.0.0.1:8080/a?b=c");
+        assert_eq!(scenario.url, "http://127.0.0.1:8080/a?b=c");
+        assert!(body.is_empty() && scenario.request.headers.is_empty() && scenario.limits.is_empty());
+        assert!(
+            scenario.http.keep_alive
+                && scenario.load.connections.is_none()
+                && scenario.load.duration.is_none()
+        );
+        assert_eq!(target, Target::Known(vec!["127.0.0.1:8080".parse().unwrap()]));
+    }
+
+    #[test]
+    fn the_load_is_read() {
+        let load = asked("-c 1k -n 2m -z 1h20m -q 20k --arrivals poisson --max-connections 3k http://h/")
+            .scenario
+            .load;
+        assert_eq!((load.connections, load.requests), (Some(1_000), Some(2_000_000)));
+        assert_eq!(
+            (load.duration, load.rate),
+            (Some(Nanos::from_secs(4_800)), Some(Rate::per_second(20_000)))
+        );
+        assert_eq!((load.arrivals, load.max_connections), (Arrivals::Poisson, Some(3_000)));
+    }
+
+    #[test]
+    fn the_request_is_read() {
+        let asked = asked(
+            "-m PUT -H X-A:1 -H X-B:2 -d hello -T text/plain -A text/html --ok-status 2xx,404 http://h/",
+        );
+        let headers: Vec<_> =
+            asked.scenario.request.headers.iter().map(|(n, v)| format!("{n}={v}")).collect();
+        assert_eq!(headers, ["X-A=1", "X-B=2", "Content-Type=text/plain", "Accept=text/html"]);
+        assert_eq!((asked.scenario.request.method.as_str(), asked.body.as_slice()), ("PUT", &b"hello"[..]));
+        assert_eq!(asked.scenario.http.ok_status.len(), 2);
+    }
+
+    #[test]
+    fn credentials_become_a_header_and_leave_the_url() {
+        for line in ["-a me:s%cret http://h/", "http://me:s%25cret@h/", "-a me:s%cret http://you:x@h/"] {
+            let scenario = asked(line).scenario;
+            let want = ("Authorization".to_owned(), format!("Basic {}", STANDARD.encode("me:s%cret")));
+            assert_eq!(
+                (scenario.url.as_str(), scenario.request.headers),
+                ("http://h/", vec![want]),
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_timeout_bounds_every_wait() {
+        let http = asked("--timeout 2s http://h/").scenario.http;
+        let two = Nanos::from_secs(2);
+        assert_eq!((http.connect_timeout, http.first_byte_timeout, http.total_timeout), (two, two, two));
+        let http = asked("--timeout 90s http://h/").scenario.http;
+        assert_eq!(
+            (http.connect_timeout, http.first_byte_timeout),
+            (Nanos::from_secs(5), Nanos::from_secs(90))
+        );
+    }
+
+    #[test]
+    fn targets() {
+        let known =
+            |text: &str| Target::Known(text.split(' ').map(|address| address.parse().unwrap()).collect());
+        for (line, want) in [
+            ("http://a.test/", Target::Name("a.test".into(), 80)),
+            ("http://[::1]:81/", known("[::1]:81")),
+            ("--resolve a.test:80:10.0.0.1,10.0.0.2 http://a.test/", known("10.0.0.1:80 10.0.0.2:80")),
+            ("--connect-to a.test:80:b.test:90 http://a.test/", Target::Name("b.test".into(), 90)),
+            ("--connect-to ::[::1]:90 http://a.test/", known("[::1]:90")),
+            ("--unix-socket /run/s http://a.test/", Target::Known(Vec::new())),
+        ] {
+            assert_eq!(asked(line).target, want, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused_with_the_mend() {
+        for (line, want) in [
+            ("nonsense", "is not a URL such as"),
+            ("https://h/", "not in this build"),
+            ("scenario.yaml", "scenario files are not in this build"),
+            ("-c x http://h/", "is not a count such as"),
+            ("-z 10 http://h/", "is not a duration such as"),
+            ("-q 0 http://h/", "is not a rate such as"),
+            ("-H nothing http://h/", "is not 'Name: value'"),
+            ("--limit p99<1 http://h/", "limit 'p99<1', column 4"),
+            ("-d a -D b http://h/", "cannot be used with"),
+            ("-D /does/not/exist http://h/", "cannot be opened"),
+            ("-T a -H Content-Type:b http://h/", "given twice"),
+            ("--cores 3-1 http://h/", "is not a list of cores"),
+            ("--unknown http://h/", "unexpected argument"),
+        ] {
+            let error = parsed(line).expect_err(line);
+            assert!(error.contains(want), "{line}: {error}");
+        }
+    }
+}

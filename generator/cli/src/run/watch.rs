@@ -1,0 +1,201 @@
+//! What is seen of a run while it goes on: every snapshot is admitted once, summed, and laid on the timeline.
+
+use std::collections::BTreeMap;
+
+use brunt_engine::Event;
+use brunt_model::ledger::{Admission, Ledger};
+use brunt_model::plan::Plan;
+use brunt_model::snapshot::{CoreTime, Snapshot, Stats};
+use brunt_model::timeline::{Row, Timeline};
+use brunt_model::units::{CoreId, Nanos};
+use brunt_model::verdict::{HostPressure, Thresholds};
+
+use super::progress::Progress;
+use crate::host::pressure::PressureGauge;
+
+/// Follows one run.
+pub(crate) struct Watch {
+    ledger: Ledger,
+    timeline: Timeline,
+    busy: Busy,
+    pressure: PressureGauge,
+    progress: Progress,
+    refused: Option<String>,
+}
+
+/// What a watch knows at the end.
+pub(crate) struct Observed {
+    pub timeline: Vec<Row>,
+    pub busy_for: Nanos,
+    pub busiest: f64,
+    pub host: HostPressure,
+    pub fault: Option<String>,
+}
+
+impl Watch {
+    pub(crate) fn new(plan: &Plan, cores: &[CoreId], progress: Progress) -> Self {
+        Self {
+            ledger: Ledger::new(plan.request_names().len()),
+            timeline: Timeline::new(plan, cores.len()),
+            busy: Busy::default(),
+            pressure: PressureGauge::new(cores),
+            progress,
+            refused: None,
+        }
+    }
+
+    pub(crate) fn see(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Started { threads } => self.pressure.begin(threads),
+            Event::Interval(snapshot) => self.add(snapshot),
+        }
+    }
+
+    fn add(&mut self, snapshot: &Snapshot) {
+        self.pressure.sample(snapshot.core);
+        match self.ledger.admit(snapshot) {
+            Admission::Admitted => {}
+            other => {
+                let what =
+                    format!("snapshot {} of core {} was refused ({other:?})", snapshot.seq, snapshot.core);
+                self.refused.get_or_insert(what);
+                return;
+            }
+        }
+        self.busy.add(snapshot.core, &snapshot.time);
+        if let Some(row) = self.timeline.add(snapshot) {
+            self.progress.show(row);
+        }
+    }
+
+    pub(crate) fn clear_progress(&self) {
+        self.progress.clear();
+    }
+
+    /// The end; `total` is what the cores counted for themselves.
+    pub(crate) fn finish(self, total: &Stats) -> Observed {
+        let fault = self.refused.or_else(|| {
+            (self.ledger.total() != total)
+                .then(|| "the intervals do not sum up to what the cores counted in all".to_owned())
+        });
+        Observed {
+            timeline: self.timeline.finish(),
+            busy_for: self.busy.longest(),
+            busiest: self.busy.busiest(),
+            host: self.pressure.finish(),
+            fault: fault.map(|what| format!("a fault of brunt's own, please report it: {what}")),
+        }
+    }
+}
+
+/// How busy each core was.
+#[derive(Default)]
+struct Busy(BTreeMap<u32, CoreBusy>);
+
+#[derive(Default)]
+struct CoreBusy {
+    all: CoreTime,
+    /// Length of the stretch over the threshold that lasts until now, and of the longest.
+    stretch: Nanos,
+    longest: Nanos,
+}
+
+impl Busy {
+    fn add(&mut self, core: u32, time: &CoreTime) {
+        let core = self.0.entry(core).or_default();
+        core.all.wall_ns += time.wall_ns;
+        core.all.busy_ns += time.busy_ns;
+        let is_over = time.busy_ratio() > Thresholds::default().busy;
+        core.stretch = if is_over { Nanos(core.stretch.0 + time.wall_ns) } else { Nanos::ZERO };
+        core.longest = core.longest.max(core.stretch);
+    }
+
+    fn longest(&self) -> Nanos {
+        self.0.values().map(|core| core.longest).max().unwrap_or_default()
+    }
+
+    fn busiest(&self) -> f64 {
+        self.0.values().map(|core| core.all.busy_ratio()).fold(0.0, f64::max)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use brunt_model::plan::{Inputs, compile};
+    use brunt_model::scenario::{HttpSpec, LoadSpec, RequestSpec, Scenario};
+    use brunt_model::schedule::Arrivals;
+
+    use super::*;
+
+    fn plan() -> Plan {
+        let load = LoadSpec {
+            connections: Some(2),
+            requests: None,
+            duration: None,
+            rate: None,
+            arrivals: Arrivals::Uniform,
+            max_connections: None,
+            max_backlog: None,
+        };
+        let scenario = Scenario {
+            name: None,
+            url: "http://127.0.0.1/".to_owned(),
+            unix_socket: None,
+            source_ips: Vec::new(),
+            request: RequestSpec::default(),
+            load,
+            http: HttpSpec::default(),
+            warmup: Nanos::ZERO,
+            seed: 1,
+            limits: Vec::new(),
+        };
+        let inputs = Inputs { addresses: vec!["127.0.0.1:80".parse().unwrap()], body: Vec::new() };
+        compile(&scenario, &inputs).unwrap()
+    }
+
+    fn snapshot(core: u32, seq: u64, busy_percent: u64) -> Snapshot {
+        let mut stats = Stats::new(1);
+        stats.counters.bytes_in = 7;
+        Snapshot {
+            worker: 0,
+            core,
+            seq,
+            tick: seq,
+            stats,
+            time: CoreTime { wall_ns: 1_000_000_000, busy_ns: busy_percent * 10_000_000 },
+            connections: 1,
+            arrivals_in_flight: 0,
+            requests_in_flight: 0,
+        }
+    }
+
+    fn observe(snapshots: &[Snapshot], counted: u64) -> Observed {
+        let plan = plan();
+        let mut watch = Watch::new(&plan, &[CoreId(0), CoreId(1)], Progress::new(&plan, false));
+        watch.see(&Event::Started { threads: &[1, 2] });
+        snapshots.iter().for_each(|snapshot| watch.see(&Event::Interval(snapshot)));
+        let mut total = Stats::new(1);
+        total.counters.bytes_in = counted;
+        watch.finish(&total)
+    }
+
+    #[test]
+    fn busy_stretches_are_consecutive_and_by_core() {
+        let busy: Vec<_> =
+            [96, 97, 50, 99].iter().zip(0..).map(|(&busy, seq)| snapshot(0, seq, busy)).collect();
+        let idle: Vec<_> = (0..4).map(|seq| snapshot(1, seq, if seq == 2 { 100 } else { 1 })).collect();
+        let mixed: Vec<_> = busy.into_iter().zip(idle).flat_map(|(a, b)| [a, b]).collect();
+        let observed = observe(&mixed, 56);
+        assert_eq!(observed.busy_for, Nanos::from_secs(2));
+        assert!((observed.busiest - 0.855).abs() < 1e-9);
+        assert_eq!((observed.timeline.len(), observed.fault), (4, None));
+    }
+
+    #[test]
+    fn what_does_not_add_up_is_a_fault() {
+        let fault = |snapshots: &[Snapshot], counted| observe(snapshots, counted).fault.unwrap_or_default();
+        assert!(fault(&[snapshot(0, 0, 1)], 8).contains("do not sum up"));
+        assert!(fault(&[snapshot(0, 0, 1), snapshot(0, 0, 1)], 7).contains("Duplicate"));
+        assert_eq!(fault(&[snapshot(0, 0, 1), snapshot(0, 1, 1)], 14), "");
+    }
+}
