@@ -50,7 +50,8 @@ impl Tsc {
     fn between(first: (u64, u64), second: (u64, u64)) -> Option<Self> {
         let steps = second.0.checked_sub(first.0).filter(|&steps| steps > 0)?;
         let ns = second.1.checked_sub(first.1)?;
-        let scale = u64::try_from((u128::from(ns) << SHIFT) / u128::from(steps)).ok().filter(|&scale| scale > 0)?;
+        let scale =
+            u64::try_from((u128::from(ns) << SHIFT) / u128::from(steps)).ok().filter(|&scale| scale > 0)?;
         Some(Self { counter: second.0, ns: second.1, scale, last: 0 })
     }
 

@@ -12,7 +12,9 @@ use crate::conn::h1;
 use crate::conn::head::HeadCache;
 use crate::exchange::{Conn, State};
 use crate::io::{ConnId, Driver};
-use crate::limits::{BACKOFF_NS, CONNECT_TRIES, CONNECTS_IN_FLIGHT_MAX, CONNECTS_PER_SWEEP_MAX, SEND_BATCH, SWEEP_NS};
+use crate::limits::{
+    BACKOFF_NS, CONNECT_TRIES, CONNECTS_IN_FLIGHT_MAX, CONNECTS_PER_SWEEP_MAX, SEND_BATCH, SWEEP_NS,
+};
 use crate::pacer::{Pacer, Wait};
 use crate::pool::Pool;
 use crate::record::{Exchange, Gauges, Recorder};
@@ -85,6 +87,7 @@ pub(crate) struct CoreEnd {
     pub(crate) requests_in_flight: u64,
     pub(crate) late_for_connections: u64,
     pub(crate) stopped: bool,
+    pub(crate) unreachable: bool,
 }
 
 pub(crate) struct CoreLoop<D: Driver, C: Clock> {
@@ -109,6 +112,7 @@ pub(crate) struct CoreLoop<D: Driver, C: Clock> {
     pub(crate) sending: bool,
     stop: StopSwitch,
     stopped: bool,
+    gave_up: bool,
     progress: Progress,
 }
 
@@ -147,6 +151,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             sending: false,
             stop,
             stopped: false,
+            gave_up: false,
             progress: Progress::default(),
         }
     }
@@ -165,11 +170,14 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
                 burst -= 1;
             }
             let hopeless = !self.ever_connected && self.connects_failed > CONNECT_TRIES;
-            if (wanted == 0 || hopeless) && self.pool.connecting() == 0 || now >= give_up || self.stop.get() > Stop::No {
+            if (wanted == 0 || hopeless) && self.pool.connecting() == 0
+                || now >= give_up
+                || self.stop.get() > Stop::No
+            {
                 return;
             }
             self.expire(now);
-            self.driver.wait(SWEEP_NS / 10);
+            self.driver.wait(now, now + SWEEP_NS / 10);
             self.take_events();
         }
     }
@@ -242,7 +250,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         self.recorder.counters().overflows += overflows;
         if now >= self.progress.next_tick {
             self.clock.follow();
-            let tick = (self.progress.next_tick - self.progress.t0) / self.settings.interval_ns - 1;
+            let tick = self.tick();
             self.progress.next_tick += self.settings.interval_ns;
             self.rotate(tick, now, false);
         }
@@ -250,7 +258,8 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             self.stopped = true;
             self.stop_sending(now);
         }
-        if self.unreachable() {
+        if self.sending && self.unreachable() {
+            self.gave_up = true;
             self.stop_sending(now);
         }
     }
@@ -301,7 +310,9 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
     #[inline]
     fn load_is_over(&self, now: u64) -> bool {
         match &self.work {
-            Work::Closed { remaining, .. } => now >= self.progress.end || (*remaining == 0 && self.in_flight == 0),
+            Work::Closed { remaining, .. } => {
+                now >= self.progress.end || (*remaining == 0 && self.in_flight == 0)
+            }
             Work::Open { pacer, .. } => pacer.as_ref().is_none_or(|pacer| pacer.next().is_none()),
         }
     }
@@ -318,7 +329,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         match wait {
             Wait::SpinUntil(until) => self.spin(now, until),
             Wait::SleepUntil(until) => {
-                self.driver.wait(until.saturating_sub(now).max(1));
+                self.driver.wait(now, until);
                 self.learn_wake_up(until);
             }
         }
@@ -366,6 +377,11 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         }
     }
 
+    /// The interval that is being filled.
+    const fn tick(&self) -> u64 {
+        (self.progress.next_tick - self.progress.t0) / self.settings.interval_ns - 1
+    }
+
     pub(crate) fn backlog_len(&self) -> u64 {
         match &self.work {
             Work::Open { backlog, .. } => backlog.len() as u64,
@@ -375,8 +391,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
 
     fn end(mut self) -> CoreEnd {
         let now = self.progress.ended_at;
-        let tick = now.saturating_sub(self.progress.t0) / self.settings.interval_ns;
-        self.rotate(tick, now, true);
+        self.rotate(self.tick(), now, true);
         let (arrivals, requests) = (self.in_flight + self.backlog_len(), self.in_flight);
         let (total, late_for_connections) = self.recorder.into_total();
         CoreEnd {
@@ -386,6 +401,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             requests_in_flight: requests,
             late_for_connections,
             stopped: self.stopped,
+            unreachable: self.gave_up,
         }
     }
 }
@@ -428,7 +444,11 @@ fn work_of(plan: &Plan, share: Share) -> Work {
         },
         Load::Open { max_backlog, .. } => {
             let max_backlog = usize::try_from(share.of(u64::from(*max_backlog))).unwrap_or(usize::MAX);
-            Work::Open { pacer: None, backlog: VecDeque::with_capacity(max_backlog + CONNECTS_IN_FLIGHT_MAX + 1), max_backlog }
+            Work::Open {
+                pacer: None,
+                backlog: VecDeque::with_capacity(max_backlog + CONNECTS_IN_FLIGHT_MAX + 1),
+                max_backlog,
+            }
         }
     }
 }

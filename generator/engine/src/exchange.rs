@@ -128,7 +128,8 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
     /// Arrivals that waited as long as a request may take are given up.
     pub(crate) fn expire_backlog(&mut self, now: u64) {
         while let Work::Open { backlog, .. } = &mut self.work {
-            let oldest = backlog.front().filter(|arrival| arrival.intended + self.settings.total_ns <= now).copied();
+            let oldest =
+                backlog.front().filter(|arrival| arrival.intended + self.settings.total_ns <= now).copied();
             let Some(arrival) = oldest else { return };
             backlog.pop_front();
             self.fail_arrival(arrival, ErrorKind::TimeoutTotal, now);
@@ -390,8 +391,12 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
                 Progress::Failed(kind) => self.broken(id, kind, now),
                 Progress::More { .. } => {}
             },
-            (State::Busy | State::Queued, kind) => self.broken(id, kind.unwrap_or(ErrorKind::ClosedEarly), now),
-            (State::Connecting, kind) => self.connect_failed(id, kind.unwrap_or(ErrorKind::ConnectReset), now),
+            (State::Busy | State::Queued, kind) => {
+                self.broken(id, kind.unwrap_or(ErrorKind::ClosedEarly), now)
+            }
+            (State::Connecting, kind) => {
+                self.connect_failed(id, kind.unwrap_or(ErrorKind::ConnectReset), now)
+            }
             (State::Idle, _) => self.drop_idle(id, now),
             (State::Closed | State::Backoff, _) => {}
         }
@@ -435,7 +440,10 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             State::Busy => {
                 let kind = if conn.bytes_in == 0 && self.settings.first_byte_ns <= self.settings.total_ns {
                     ErrorKind::TimeoutFirstByte
-                } else if conn.machine.in_head() && now >= conn.first_byte + HEAD_DEADLINE_NS && conn.bytes_in > 0 {
+                } else if conn.machine.in_head()
+                    && now >= conn.first_byte + HEAD_DEADLINE_NS
+                    && conn.bytes_in > 0
+                {
                     ErrorKind::HeaderTimeout
                 } else {
                     ErrorKind::TimeoutTotal

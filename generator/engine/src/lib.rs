@@ -46,6 +46,8 @@ pub struct Parts {
     pub pace: Pace,
     /// One engine thread each, pinned to it.
     pub cores: Vec<CoreId>,
+    /// The kernel's present clock source is the time stamp counter: it measured the counter and found it steady.
+    pub trust_tsc: bool,
 }
 
 /// Ends a run from outside; clones share the same switch.
@@ -101,6 +103,8 @@ pub struct Finished {
     pub late_for_connections: u64,
     /// The switch was pressed before the load ended by itself.
     pub stopped: bool,
+    /// No connection could ever be made, so the load was ended early.
+    pub unreachable: bool,
 }
 
 /// Why a run could not begin, or broke.

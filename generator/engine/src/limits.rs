@@ -37,6 +37,9 @@ pub const SKIP_AT_MOST: u64 = 1 << 20;
 /// How often deadlines are looked at, and the longest a core sleeps.
 pub const SWEEP_NS: u64 = 10_000_000;
 
+/// Waits at least this long share one timer; shorter ones are a pacer's and must end to the microsecond.
+pub const LONG_WAIT_NS: u64 = 2_000_000;
+
 /// Connects under way at once on one core: more would overflow a server's listen queue.
 pub const CONNECTS_IN_FLIGHT_MAX: usize = 128;
 

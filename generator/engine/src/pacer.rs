@@ -91,8 +91,8 @@ mod tests {
     use super::*;
 
     fn pacer(pace: Pace) -> Pacer {
-        let schedule =
-            Schedule::new(Arrivals::Uniform, 0).then(Shape::Constant(Rate::per_second(100)), Nanos::from_millis(30));
+        let schedule = Schedule::new(Arrivals::Uniform, 0)
+            .then(Shape::Constant(Rate::per_second(100)), Nanos::from_millis(30));
         Pacer::new(schedule.slots(0, 1), 1_000, pace)
     }
 
@@ -117,7 +117,11 @@ mod tests {
         assert_eq!(pacer.wait(2_000, 5_000), Wait::SleepUntil(5_000));
         (0..99).for_each(|_| pacer.overslept(100_000));
         let Wait::SleepUntil(until) = pacer.wait(2_000, u64::MAX) else { panic!("far away") };
-        assert!((200_000..=300_000).contains(&(due - until)), "three times a wake-up of 100 us, got {}", due - until);
+        assert!(
+            (200_000..=300_000).contains(&(due - until)),
+            "three times a wake-up of 100 us, got {}",
+            due - until
+        );
     }
 
     #[test]

@@ -108,10 +108,8 @@ impl Pool {
 
     /// Another address to try after this one failed, while none is known to be good.
     pub(crate) fn other_route(&mut self, failed: Route, tries: usize) -> Option<Route> {
-        (tries < self.endpoints.len()).then(|| Route {
-            endpoint: (failed.endpoint + 1) % self.endpoints.len(),
-            source: failed.source,
-        })
+        (tries < self.endpoints.len())
+            .then(|| Route { endpoint: (failed.endpoint + 1) % self.endpoints.len(), source: failed.source })
     }
 }
 

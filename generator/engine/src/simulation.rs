@@ -89,7 +89,9 @@ fn simulate(seed: u64, plan: &Arc<Plan>, manners: Manners) -> Outcome {
     }
     assert_eq!(ledger.total(), &end.total, "seed {seed}: the intervals sum to the total");
     let counters = end.total.counters;
-    counters.check(end.arrivals_in_flight, end.requests_in_flight).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+    counters
+        .check(end.arrivals_in_flight, end.requests_in_flight)
+        .unwrap_or_else(|error| panic!("seed {seed}: {error}"));
     let latest = plan.load.duration().unwrap().0 + plan.deadlines.drain.0 + 2 * crate::limits::SWEEP_NS;
     let ended_at = end.ended_at - t0;
     assert!(ended_at <= latest, "seed {seed}: ended {ended_at} ns after T0");

@@ -62,7 +62,7 @@ pub(crate) fn run(
         threads: (0..cores).map(|_| AtomicI32::new(0)).collect(),
         failed: AtomicU64::new(0),
     });
-    let mut clock = RealClock::calibrated(kernel_trusts_tsc());
+    let mut clock = RealClock::calibrated(parts.trust_tsc);
     let (filled, snapshots) = sync_channel(cores * SNAPSHOTS);
     let (threads, returns) = spawn(plan, parts, stop, clock, &start, &filled)?;
     drop(filled);
@@ -108,6 +108,7 @@ fn sum_up(plan: &Plan, threads: Vec<CoreThread>, t0: u64) -> Result<Finished, En
         requests_in_flight: 0,
         late_for_connections: 0,
         stopped: false,
+        unreachable: false,
     };
     let mut failure = None;
     for thread in threads {
@@ -128,6 +129,7 @@ impl Finished {
         self.requests_in_flight += end.requests_in_flight;
         self.late_for_connections += end.late_for_connections;
         self.stopped |= end.stopped;
+        self.unreachable |= end.unreachable;
     }
 }
 
@@ -221,10 +223,4 @@ impl Seat {
         self.start.go.wait();
         Err(error)
     }
-}
-
-/// The kernel measures the counter against other clocks and drops it as its source when it is not to be trusted.
-fn kernel_trusts_tsc() -> bool {
-    let source = std::fs::read_to_string("/sys/devices/system/clocksource/clocksource0/current_clocksource");
-    source.is_ok_and(|name| name.trim() == "tsc")
 }

@@ -106,9 +106,14 @@ impl Histogram {
     /// The smallest value that at least `quantile` (0..=1) of the recorded ones do not exceed, rounded up to the
     /// end of its bucket but never past the largest value recorded. 0 if nothing was recorded.
     #[must_use]
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a count is a count")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a share of a count is a count"
+    )]
     pub fn quantile(&self, quantile: f64) -> u64 {
-        let wanted = ((self.count as f64 * quantile.clamp(0.0, 1.0)).ceil() as u64).clamp(1, self.count.max(1));
+        let wanted =
+            ((self.count as f64 * quantile.clamp(0.0, 1.0)).ceil() as u64).clamp(1, self.count.max(1));
         let mut seen = 0;
         for (index, count) in self.counts.iter().enumerate() {
             seen += count;

@@ -117,7 +117,11 @@ impl Limit {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a measured time is not negative")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a measured time is not negative"
+)]
 fn nanos(value: f64) -> Nanos {
     Nanos(value.max(0.0) as u64)
 }
@@ -202,7 +206,8 @@ impl<'a> Parser<'a> {
     fn word(&mut self) -> &'a str {
         self.skip_space();
         let rest = &self.text[self.at..];
-        let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '.')).unwrap_or(rest.len());
+        let end =
+            rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '.')).unwrap_or(rest.len());
         &rest[..end]
     }
 
@@ -228,7 +233,9 @@ impl<'a> Parser<'a> {
             "max" => Figure::Max,
             _ => {
                 let percent = word.strip_prefix('p').and_then(|number| number.parse::<f64>().ok());
-                let Some(percent) = percent.filter(|p| (0.0..=100.0).contains(p)) else { return self.fail(EXPECTED) };
+                let Some(percent) = percent.filter(|p| (0.0..=100.0).contains(p)) else {
+                    return self.fail(EXPECTED);
+                };
                 self.at += word.len();
                 return Ok(Figure::Quantile(percent / 100.0, self.metric()?));
             }
@@ -244,7 +251,9 @@ impl<'a> Parser<'a> {
             return self.fail(EXPECTED);
         }
         let word = self.word();
-        let Some(&(_, metric)) = METRICS.iter().find(|(name, _)| *name == word) else { return self.fail(EXPECTED) };
+        let Some(&(_, metric)) = METRICS.iter().find(|(name, _)| *name == word) else {
+            return self.fail(EXPECTED);
+        };
         self.at += word.len();
         if self.symbol(")") { Ok(metric) } else { self.fail("')'") }
     }
@@ -272,7 +281,10 @@ impl<'a> Parser<'a> {
                 text.parse::<Rate>().ok().map(Rate::as_per_second),
                 "a rate such as 1000/s, and nothing after it",
             ),
-            _ => (text.parse::<Nanos>().ok().map(|n| n.0 as f64), "a duration such as 50ms, and nothing after it"),
+            _ => (
+                text.parse::<Nanos>().ok().map(|n| n.0 as f64),
+                "a duration such as 50ms, and nothing after it",
+            ),
         };
         value.map_or_else(|| self.fail(expected), Ok)
     }

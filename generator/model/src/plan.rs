@@ -100,7 +100,7 @@ impl Load {
     pub fn duration(&self) -> Option<Nanos> {
         match self {
             Self::Closed { duration, .. } => *duration,
-            Self::Open { schedule, .. } => Some(schedule.duration()),
+            Self::Open { schedule, .. } => Some(schedule.expected().1),
         }
     }
 
@@ -124,8 +124,8 @@ impl Load {
         match self {
             Self::Closed { .. } => None,
             Self::Open { schedule, .. } => {
-                let end = schedule.duration();
-                (end.0 > 0).then(|| schedule.count_before(end) as f64 / end.as_secs_f64())
+                let (slots, end) = schedule.expected();
+                (end.0 > 0).then(|| slots as f64 / end.as_secs_f64())
             }
         }
     }
@@ -281,7 +281,8 @@ fn endpoints(scenario: &Scenario, inputs: &Inputs, url: &Url) -> Result<Vec<Endp
         return Ok(vec![Endpoint::Unix(path.clone())]);
     }
     let family_fits = |address: &&SocketAddr| {
-        scenario.source_ips.is_empty() || scenario.source_ips.iter().any(|ip| ip.is_ipv4() == address.is_ipv4())
+        scenario.source_ips.is_empty()
+            || scenario.source_ips.iter().any(|ip| ip.is_ipv4() == address.is_ipv4())
     };
     if inputs.addresses.is_empty() {
         return Err(PlanError::NoAddress(url.host_str().unwrap_or_default().to_owned()));
@@ -371,7 +372,8 @@ fn load(spec: &LoadSpec, seed: u64) -> Result<Load, PlanError> {
     in_range("--max-backlog", spec.max_backlog, 0, 16 * BACKLOG_MAX)?;
     let Some(rate) = spec.rate else { return closed(spec) };
     in_range("the rate (-q)", Some(rate), Rate(1), Rate::MAX)?;
-    let max_connections = spec.max_connections.unwrap_or(OPEN_CONNECTIONS_MAX).max(spec.connections.unwrap_or(1));
+    let max_connections =
+        spec.max_connections.unwrap_or(OPEN_CONNECTIONS_MAX).max(spec.connections.unwrap_or(1));
     let by_count = spec.requests.map(|n| Nanos(whole_seconds_for(n, rate)));
     let duration = spec.duration.or(by_count).unwrap_or(DURATION).min(DURATION_MAX);
     let schedule = Schedule::new(spec.arrivals, seed)
@@ -401,7 +403,8 @@ fn closed(spec: &LoadSpec) -> Result<Load, PlanError> {
         return Err(PlanError::OnlyOpen { what: "--max-backlog" });
     }
     let users = spec.connections.unwrap_or(CLOSED_CONNECTIONS);
-    let duration = if spec.requests.is_none() { Some(spec.duration.unwrap_or(DURATION)) } else { spec.duration };
+    let duration =
+        if spec.requests.is_none() { Some(spec.duration.unwrap_or(DURATION)) } else { spec.duration };
     Ok(Load::Closed { users, requests: spec.requests, duration })
 }
 
@@ -519,9 +522,19 @@ mod tests {
         open.load.rate = Some(Rate::per_second(100_000));
         let plan = compile(&open, &inputs()).unwrap();
         let Load::Open { schedule, max_connections, max_backlog, .. } = &plan.load else { panic!() };
+        assert_eq!(plan.load.target_rate(), Some(100_000.0));
         assert_eq!(schedule.count_before(Nanos::from_secs(10)), 1_000_000);
         assert_eq!((*max_connections, *max_backlog), (10_000, 65_536));
         assert_eq!(plan.late_over, Nanos::from_millis(1));
+    }
+
+    #[test]
+    fn a_count_ends_an_open_load_and_keeps_its_rate() {
+        let mut open = scenario("http://h/");
+        (open.load.rate, open.load.requests) = (Some(Rate::per_second(2_000)), Some(3_000));
+        let plan = compile(&open, &inputs()).unwrap();
+        assert_eq!(plan.load.duration(), Some(Nanos::from_millis(1_500)));
+        assert_eq!(plan.load.target_rate(), Some(2_000.0));
     }
 
     #[test]

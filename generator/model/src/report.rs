@@ -174,6 +174,8 @@ pub struct Facts<'a> {
     pub host: HostPressure,
     pub environment: Environment,
     pub stopped: bool,
+    /// No connection could ever be made, so the load was ended early.
+    pub unreachable: bool,
     pub fault: Option<String>,
 }
 
@@ -249,7 +251,8 @@ fn evidence(
 ) -> Evidence {
     let counters = &facts.stats.counters;
     let missed = limits.iter().filter(|(_, result)| !result.passed).map(|(limit, result)| {
-        let observed = result.observed.map_or_else(|| "nothing measured".to_owned(), |value| limit.show(value));
+        let observed =
+            result.observed.map_or_else(|| "nothing measured".to_owned(), |value| limit.show(value));
         format!("{} (observed {observed})", result.expression)
     });
     Evidence {
@@ -274,6 +277,7 @@ fn evidence(
         answers: all.answers(),
         in_flight: facts.arrivals_in_flight,
         stopped: facts.stopped,
+        unreachable: facts.unreachable,
         fault: None,
     }
 }
@@ -402,7 +406,8 @@ mod tests {
         let hdr = latency.decode_hdr().expect("what was encoded decodes");
         assert_eq!(hdr.len(), histogram.count());
         for quantile in [0.5, 0.9, 0.99, 1.0] {
-            let (ours, theirs) = (histogram.quantile(quantile) as f64, hdr.value_at_quantile(quantile) as f64);
+            let (ours, theirs) =
+                (histogram.quantile(quantile) as f64, hdr.value_at_quantile(quantile) as f64);
             assert!((ours / theirs - 1.0).abs() < 0.01, "{quantile}: {ours} {theirs}");
         }
     }

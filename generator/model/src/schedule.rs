@@ -107,6 +107,18 @@ impl Schedule {
         self.phases.last().map_or(Nanos::ZERO, |last| Nanos(last.start.0 + last.duration.0))
     }
 
+    /// The number of slots that uniform arrivals have, and the time that the last of them ends. Poisson arrivals have
+    /// these on average.
+    #[must_use]
+    pub fn expected(&self) -> (u64, Nanos) {
+        let all: u64 = self.phases.iter().map(|phase| phase.count_before(Nanos(u64::MAX))).sum();
+        if all <= self.limit {
+            return (all, self.duration());
+        }
+        let uniform = Self { arrivals: Arrivals::Uniform, limit: u64::MAX, ..self.clone() };
+        (self.limit, uniform.slots(self.limit, 1).next().unwrap_or(self.duration()))
+    }
+
     /// Number of slots meant for times before `end`.
     #[must_use]
     pub fn count_before(&self, end: Nanos) -> u64 {
@@ -169,7 +181,8 @@ impl Phase {
                 let (from, to, whole) = (u128::from(from.0), u128::from(to.0), u128::from(self.duration.0));
                 // from*t + (to - from) * t^2 / (2 * whole), with the negative part kept apart.
                 let linear = 2 * whole * from * t;
-                let sum = if to >= from { linear + (to - from) * t * t } else { linear - (from - to) * t * t };
+                let sum =
+                    if to >= from { linear + (to - from) * t * t } else { linear - (from - to) * t * t };
                 (sum, 2 * whole.max(1) * PER_SLOT)
             }
         }
@@ -219,7 +232,11 @@ impl Phase {
     }
 
     /// Solves the quadratic in floating point: a starting value for the exact search.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an estimate, corrected after")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "an estimate, corrected after"
+    )]
     fn ramp_estimate(&self, from: Rate, to: Rate, position: u64) -> u64 {
         let n = position as f64 / f64::from(1 << POSITION_BITS);
         let (a, b) = (from.0 as f64 / 1e12, to.0 as f64 / 1e12);
@@ -235,7 +252,8 @@ impl Phase {
             Shape::Ramp(from, to) => {
                 let (t, whole) = (u128::from(elapsed), u128::from(self.duration.0.max(1)));
                 let (from, to) = (u128::from(from.0), u128::from(to.0));
-                let rate = if to >= from { from + (to - from) * t / whole } else { from - (from - to) * t / whole };
+                let rate =
+                    if to >= from { from + (to - from) * t / whole } else { from - (from - to) * t / whole };
                 Rate(saturate(rate))
             }
         }
@@ -287,7 +305,9 @@ impl Slots {
         let phase = self.phases[self.phase];
         match &mut self.poisson {
             None => phase.count_before(Nanos(u64::MAX)),
-            Some(block) => block.first_index_where(self.phase as u64, |position| phase.time_of(position).is_none()),
+            Some(block) => {
+                block.first_index_where(self.phase as u64, |position| phase.time_of(position).is_none())
+            }
         }
     }
 }
@@ -324,7 +344,8 @@ struct Block {
 
 impl Block {
     fn new(seed: u64) -> Self {
-        let mut block = Self { seed, phase: 0, number: 0, before: 0, positions: Vec::with_capacity(BLOCK_MAX) };
+        let mut block =
+            Self { seed, phase: 0, number: 0, before: 0, positions: Vec::with_capacity(BLOCK_MAX) };
         block.draw();
         block
     }
@@ -416,7 +437,9 @@ mod tests {
         let phase = (shapes(), 1u64..2_000_000_000);
         let arrivals = prop_oneof![Just(Arrivals::Uniform), Just(Arrivals::Poisson)];
         (prop::collection::vec(phase, 1..4), arrivals, any::<u64>()).prop_map(|(phases, arrivals, seed)| {
-            phases.into_iter().fold(Schedule::new(arrivals, seed), |s, (shape, len)| s.then(shape, Nanos(len)))
+            phases
+                .into_iter()
+                .fold(Schedule::new(arrivals, seed), |s, (shape, len)| s.then(shape, Nanos(len)))
         })
     }
 
@@ -452,7 +475,8 @@ mod tests {
     #[test]
     fn constant_slots_do_not_drift() {
         let day = Nanos::from_secs(86_400);
-        let schedule = Schedule::new(Arrivals::Uniform, 0).then(Shape::Constant(Rate::per_second(30_000)), day);
+        let schedule =
+            Schedule::new(Arrivals::Uniform, 0).then(Shape::Constant(Rate::per_second(30_000)), day);
         assert_eq!(schedule.count_before(day), 30_000 * 86_400);
         let far = 30_000 * 86_399 + 1;
         assert_eq!(schedule.slots(far, 1).next(), Some(Nanos(86_399_000_033_333)));

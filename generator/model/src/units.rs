@@ -189,7 +189,8 @@ impl FromStr for Rate {
         let fail = || UnitError::new(text, "a rate such as 500, 20k or 0.5/s, above 0 and at most 10m");
         let (number, after) = split_number(text.strip_suffix("/s").unwrap_or(text)).ok_or_else(fail)?;
         let scale = metric_suffix(after).ok_or_else(fail)?;
-        let rate = scaled(number, scale * 1_000).and_then(|r| u64::try_from(r).ok()).map(Self).ok_or_else(fail)?;
+        let rate =
+            scaled(number, scale * 1_000).and_then(|r| u64::try_from(r).ok()).map(Self).ok_or_else(fail)?;
         if rate == Self(0) || rate > Self::MAX { Err(fail()) } else { Ok(rate) }
     }
 }
@@ -278,7 +279,9 @@ mod tests {
     fn rates_counts_and_sizes() {
         assert_eq!("20k".parse(), Ok(Rate::per_second(20_000)));
         assert_eq!("0.5/s".parse(), Ok(Rate(500)));
-        assert!("0".parse::<Rate>().is_err() && "11m".parse::<Rate>().is_err() && "x".parse::<Rate>().is_err());
+        assert!(
+            "0".parse::<Rate>().is_err() && "11m".parse::<Rate>().is_err() && "x".parse::<Rate>().is_err()
+        );
         assert_eq!(parse_count("1.5k"), Ok(1_500));
         assert!(parse_count("1.0005k").is_err() && parse_count("5x").is_err());
         assert_eq!("64KiB".parse(), Ok(Bytes(65_536)));

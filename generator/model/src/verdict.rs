@@ -132,6 +132,8 @@ pub struct Evidence {
     pub answers: u64,
     pub in_flight: u64,
     pub stopped: bool,
+    /// No connection could ever be made, so the load was ended early.
+    pub unreachable: bool,
     /// A fault of Brunt's own, such as accounting that does not add up.
     pub fault: Option<String>,
 }
@@ -157,7 +159,12 @@ pub fn judge(evidence: &Evidence, thresholds: &Thresholds) -> Verdict {
     };
     reasons.extend(invalid);
     if evidence.started > 0 && evidence.answers == 0 {
-        reasons.push("not one answer arrived".to_owned());
+        let early = if evidence.unreachable {
+            "; no connection could be made, so the run was ended early"
+        } else {
+            ""
+        };
+        reasons.push(format!("not one answer arrived{early}"));
     }
     reasons.extend(missed);
     let marks = if evidence.in_flight > 0 { vec![Mark::Incomplete] } else { Vec::new() };
@@ -165,13 +172,17 @@ pub fn judge(evidence: &Evidence, thresholds: &Thresholds) -> Verdict {
 }
 
 fn generators_limits(e: &Evidence, t: &Thresholds) -> Vec<String> {
-    [lag(e, t), late(e, t), dwell(e, t), busy(e, t), overflow(e), own_failures(e, t)].into_iter().flatten().collect()
+    [lag(e, t), late(e, t), dwell(e, t), busy(e, t), overflow(e), own_failures(e, t)]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn lag(e: &Evidence, t: &Thresholds) -> Option<String> {
     let allowed = t.lag.max(share_of(e.response_p50, t.lag_share));
-    (e.lag_p99 > allowed)
-        .then(|| format!("lag p99 {} is over {allowed}: requests were sent late; cause: {}", e.lag_p99, cause(e, t)))
+    (e.lag_p99 > allowed).then(|| {
+        format!("lag p99 {} is over {allowed}: requests were sent late; cause: {}", e.lag_p99, cause(e, t))
+    })
 }
 
 fn late(e: &Evidence, t: &Thresholds) -> Option<String> {
@@ -193,7 +204,9 @@ fn late(e: &Evidence, t: &Thresholds) -> Option<String> {
 fn dwell(e: &Evidence, t: &Thresholds) -> Option<String> {
     let dwell = e.dwell_p99?;
     let over = dwell > t.dwell && dwell > share_of(e.response_p50, t.dwell_share);
-    over.then(|| format!("dwell p99 {dwell}: answers waited in the socket for the generator; cause: {}", cause(e, t)))
+    over.then(|| {
+        format!("dwell p99 {dwell}: answers waited in the socket for the generator; cause: {}", cause(e, t))
+    })
 }
 
 fn busy(e: &Evidence, t: &Thresholds) -> Option<String> {
@@ -243,13 +256,20 @@ fn cause(e: &Evidence, t: &Thresholds) -> String {
         };
     }
     if e.busiest >= 0.8 {
-        return format!("the busiest core was {:.0} % busy; give the run more cores (--cores)", e.busiest * 100.0);
+        return format!(
+            "the busiest core was {:.0} % busy; give the run more cores (--cores)",
+            e.busiest * 100.0
+        );
     }
     "unknown; the engine's cores may be shared with interrupts or other work (see brunt doctor)".to_owned()
 }
 
 fn share_of(time: Nanos, share: f64) -> Nanos {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a time is a time")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a share of a time is a time"
+    )]
     Nanos((time.0 as f64 * share) as u64)
 }
 
@@ -302,7 +322,11 @@ mod tests {
         check(|e| e.late = 11, Invalid, "11 slots late");
         check(|e| e.dropped = 11, Invalid, "connections were in use");
         check(|e| e.dwell_p99 = Some(Nanos::from_millis(2)), Invalid, "dwell p99");
-        check(|e| (e.dwell_p99, e.response_p50) = (Some(Nanos::from_millis(2)), Nanos::from_millis(30)), Pass, "");
+        check(
+            |e| (e.dwell_p99, e.response_p50) = (Some(Nanos::from_millis(2)), Nanos::from_millis(30)),
+            Pass,
+            "",
+        );
         check(|e| e.busy_for = Nanos::from_secs(5), Invalid, "saturated");
         check(|e| (e.busy_for, e.open) = (Nanos::from_secs(5), false), Pass, "");
         check(|e| e.overflows = 1, Invalid, "overflow");

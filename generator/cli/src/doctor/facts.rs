@@ -44,7 +44,7 @@ pub(super) fn gather() -> Facts {
             somaxconn: number_of(sysctl("core/somaxconn")),
         },
         io_uring: uring::probe().err(),
-        clock_source: text_of("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
+        clock_source: cpu::clock_source(),
         cpus: cpus(),
     }
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 use brunt_model::units::{CoreId, NANOS_PER_SECOND, Nanos};
 use rustix::thread::CpuSet;
 
+use super::text_of;
+
 /// How long the CPUs are watched to tell whether they are idle: ten jiffies.
 const IDLE_SAMPLE: Duration = Duration::from_millis(100);
 
@@ -32,6 +34,11 @@ pub(crate) fn allowed() -> Vec<CoreId> {
 /// Times of all CPUs until now.
 pub(crate) fn times() -> ByCore {
     parse_times(&std::fs::read_to_string("/proc/stat").unwrap_or_default())
+}
+
+/// The kernel's present clock source, such as `tsc`.
+pub(crate) fn clock_source() -> Option<String> {
+    text_of("/sys/devices/system/clocksource/clocksource0/current_clocksource")
 }
 
 /// Idle share of each CPU over the next tenth of a second.

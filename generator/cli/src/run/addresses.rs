@@ -1,7 +1,8 @@
 //! A name to its addresses, once, before the run: the engine never looks up anything.
 //!
 //! Order: `localhost` (RFC 6761 section 6.3), `/etc/hosts`, then DNS as the system is configured. Both families are
-//! asked for; each has the whole deadline, so that a resolver that is silent about one does not hide the other.
+//! asked for; each has the whole deadline, so that a resolver that is silent about one does not hide the other. An
+//! address that nobody answers at is the engine's matter: it goes on with the others.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -11,7 +12,6 @@ use hickory_resolver::TokioResolver;
 use hickory_resolver::config::ResolveHosts;
 use hickory_resolver::lookup::Lookup;
 use hickory_resolver::net::NetError;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::resolve::Target;
@@ -19,8 +19,6 @@ use super::resolve::Target;
 const DEADLINE: Duration = Duration::from_secs(2);
 /// Two attempts fit the deadline.
 const ATTEMPT: Duration = Duration::from_millis(900);
-/// A family that does not accept a connection within this, while the other does, is left out.
-const FAMILY_DEADLINE: Duration = Duration::from_millis(500);
 
 /// Why a name has no address. Each is one line with the mend.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +48,7 @@ pub(crate) fn look_up(target: &Target) -> Result<Vec<SocketAddr>, LookupError> {
         };
         let mut addresses: Vec<_> = ips.into_iter().map(|ip| SocketAddr::new(ip, port)).collect();
         addresses.truncate(ADDRESSES_MAX);
-        Ok(answering_family(addresses).await)
+        Ok(addresses)
     })
 }
 
@@ -118,23 +116,6 @@ fn addresses_of(lookup: &Lookup) -> impl Iterator<Item = IpAddr> + '_ {
     lookup.answers().iter().filter_map(|record| record.data.ip_addr())
 }
 
-/// Where a name has both families and only one of them accepts connections here, that one: a server that listens at
-/// 127.0.0.1 alone is no half failure of `localhost`.
-async fn answering_family(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
-    let first = |v4: bool| addresses.iter().find(|address| address.is_ipv4() == v4).copied();
-    let (Some(v4), Some(v6)) = (first(true), first(false)) else { return addresses };
-    let (v4, v6) = tokio::join!(accepts(v4), accepts(v6));
-    if v4 == v6 {
-        addresses
-    } else {
-        addresses.into_iter().filter(|address| address.is_ipv4() == v4).collect()
-    }
-}
-
-async fn accepts(address: SocketAddr) -> bool {
-    matches!(timeout(FAMILY_DEADLINE, TcpStream::connect(address)).await, Ok(Ok(_)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,11 +136,9 @@ mod tests {
     }
 
     #[test]
-    fn localhost_is_the_loopback_and_only_the_family_that_listens() {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let target = Target::Name("LocalHost".to_owned(), address.port());
-        assert_eq!(look_up(&target).unwrap(), [address]);
+    fn localhost_is_the_loopback_of_both_families() {
+        let addresses = look_up(&Target::Name("LocalHost".to_owned(), 80)).unwrap();
+        assert_eq!(addresses, ["127.0.0.1:80".parse().unwrap(), "[::1]:80".parse().unwrap()]);
     }
 
     #[test]

@@ -94,6 +94,7 @@ fn judge(
         host,
         environment,
         stopped: finished.stopped,
+        unreachable: finished.unreachable,
         fault: observed.fault,
     };
     Report::new(plan, facts)

@@ -64,7 +64,12 @@ pub(crate) fn prepare(
         kernel_timing: kernel_timing(flags.kernel),
         ..environment::describe(&plan.endpoints, &cores)
     };
-    Ok(Prepared { plan: Arc::new(plan), parts: Parts { io, pace, cores }, environment, notices })
+    Ok(Prepared {
+        plan: Arc::new(plan),
+        parts: Parts { io, pace, cores, trust_tsc: cpu::clock_source().as_deref() == Some("tsc") },
+        environment,
+        notices,
+    })
 }
 
 /// Watches the CPUs only where something is to be decided by them.

@@ -172,7 +172,11 @@ mod tests {
             ("5 \r\nhello\r\n1\r\n!\r\n0\r\nExpires: x\r\nB: y\r\n\r\n", 6),
         ] {
             for cut in 1..=body.len() {
-                assert_eq!(decode(body.as_bytes(), cut), (Ok(Progress::Done(body.len())), decoded), "{body} {cut}");
+                assert_eq!(
+                    decode(body.as_bytes(), cut),
+                    (Ok(Progress::Done(body.len())), decoded),
+                    "{body} {cut}"
+                );
             }
             assert_eq!(decode(format!("{body}HTTP").as_bytes(), 99).0, Ok(Progress::Done(body.len())));
         }
@@ -180,7 +184,17 @@ mod tests {
 
     #[test]
     fn broken_bodies_are_refused() {
-        for body in ["\r\n", "g\r\n", "-1\r\n", ";x\r\n", "5\nhello", "5\r\nhelloX", "5\r\nhello\rX", "0\r\n\rX", "0\r\n\n"] {
+        for body in [
+            "\r\n",
+            "g\r\n",
+            "-1\r\n",
+            ";x\r\n",
+            "5\nhello",
+            "5\r\nhelloX",
+            "5\r\nhello\rX",
+            "0\r\n\rX",
+            "0\r\n\n",
+        ] {
             assert_eq!(decode(body.as_bytes(), 99).0, Err(ErrorKind::Protocol), "{body}");
         }
         assert_eq!(decode(b"8000000000000000\r\n", 99).0, Err(ErrorKind::Protocol));

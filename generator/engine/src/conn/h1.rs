@@ -21,7 +21,9 @@ pub struct Context {
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub enum Progress {
     /// More must come; the next so many bytes are body and need not be looked at.
-    More { skip: u64 },
+    More {
+        skip: u64,
+    },
     Done(Answer),
     Failed(ErrorKind),
 }
@@ -110,7 +112,11 @@ impl H1 {
             State::Head => Progress::Failed(ErrorKind::Protocol),
             State::Length(remaining) => {
                 *remaining -= count;
-                if *remaining == 0 { Progress::Done(self.answer) } else { Progress::More { skip: *remaining } }
+                if *remaining == 0 {
+                    Progress::Done(self.answer)
+                } else {
+                    Progress::More { skip: *remaining }
+                }
             }
             State::Chunked(chunked) => {
                 chunked.skip(count);
@@ -237,7 +243,11 @@ impl H1 {
     }
 
     fn done_within(&self, excess: bool, context: &Context) -> Progress {
-        if self.received() > context.body_limit { Progress::Failed(ErrorKind::BodyLimit) } else { self.done(excess) }
+        if self.received() > context.body_limit {
+            Progress::Failed(ErrorKind::BodyLimit)
+        } else {
+            self.done(excess)
+        }
     }
 
     const fn received(&self) -> u64 {
@@ -310,7 +320,10 @@ mod tests {
         check("HTTP/1.1 404 Not Found\nContent-Length: 0\n\n", done(404, true));
         check("HTTP/1.1 204 No Content\n\n", done(204, true));
         check("HTTP/1.1 200 OK\n\nuntil the end", done(200, false));
-        check("HTTP/1.1 100 Continue\n\nHTTP/1.1 103 Hints\nLink: x\n\nHTTP/1.1 200 OK\nContent-Length: 2\n\nok", done(200, true));
+        check(
+            "HTTP/1.1 100 Continue\n\nHTTP/1.1 103 Hints\nLink: x\n\nHTTP/1.1 200 OK\nContent-Length: 2\n\nok",
+            done(200, true),
+        );
         check("HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n5;x=y\nhello\n0\nA: b\n\n", done(200, true));
     }
 
@@ -328,7 +341,10 @@ mod tests {
         check("HTTP/1.1 200 OK\nContent-Length: 5\n\nhell", Progress::Failed(ClosedEarly));
         check("HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n5\nhello\n", Progress::Failed(ClosedEarly));
         check("HTTP/1.1 101 Switching Protocols\nUpgrade: x\n\n", Progress::Failed(Protocol));
-        check("HTTP/1.1 200 OK\nContent-Length: 5\nTransfer-Encoding: chunked\n\n0\n\n", Progress::Failed(Protocol));
+        check(
+            "HTTP/1.1 200 OK\nContent-Length: 5\nTransfer-Encoding: chunked\n\n0\n\n",
+            Progress::Failed(Protocol),
+        );
         check("HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\nnonsense", Progress::Failed(Protocol));
         check("HTTP/1.1 200 OK\nContent-Length: 1001\n\n", Progress::Failed(BodyLimit));
         check("HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n3E9\n", Progress::Failed(BodyLimit));
@@ -351,7 +367,8 @@ mod tests {
         assert_eq!(machine.skip(97, &context), done(200, true));
 
         machine.reset();
-        let progress = machine.feed(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n64\r\n", &mut context);
+        let progress =
+            machine.feed(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n64\r\n", &mut context);
         assert_eq!(progress, Progress::More { skip: 100 });
         assert_eq!(machine.skip(100, &context), Progress::More { skip: 0 });
         assert_eq!(machine.feed(b"\r\n0\r\n\r\n", &mut context), done(200, true));

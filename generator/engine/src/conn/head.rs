@@ -66,7 +66,9 @@ impl Fields {
         let mut fields = Self::default();
         for header in headers {
             match header.name.len() {
-                14 if header.name.eq_ignore_ascii_case("content-length") => fields.content_length(header.value)?,
+                14 if header.name.eq_ignore_ascii_case("content-length") => {
+                    fields.content_length(header.value)?
+                }
                 17 if header.name.eq_ignore_ascii_case("transfer-encoding") => fields.encoding(header.value),
                 10 if header.name.eq_ignore_ascii_case("connection") => fields.connection(header.value),
                 _ => {}
@@ -79,7 +81,8 @@ impl Fields {
     fn content_length(&mut self, value: &[u8]) -> Result<(), ErrorKind> {
         for part in value.split(|&byte| byte == b',') {
             let digits = part.trim_ascii();
-            let number = std::str::from_utf8(digits).ok().filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
+            let number =
+                std::str::from_utf8(digits).ok().filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
             let length = number.and_then(|text| text.parse::<u64>().ok()).ok_or(ErrorKind::Protocol)?;
             if self.length.is_some_and(|before| before != length) {
                 return Err(ErrorKind::Protocol);
@@ -189,7 +192,8 @@ mod tests {
 
     fn check(head: &str, want: Result<Option<(u16, Framing, bool)>, ErrorKind>) {
         let bytes = head.replace('\n', "\r\n").into_bytes();
-        let got = parse(&bytes, false).map(|head| head.map(|head| (head.status, head.framing, head.keep_alive)));
+        let got =
+            parse(&bytes, false).map(|head| head.map(|head| (head.status, head.framing, head.keep_alive)));
         assert_eq!(got, want, "{head}");
     }
 
@@ -210,9 +214,15 @@ mod tests {
     #[test]
     fn persistence_follows_the_version_and_the_connection_field() {
         use Framing::Length;
-        check("HTTP/1.1 200 OK\nContent-Length: 5\nconnection: foo, Close\n\n", Ok(Some((200, Length(5), false))));
+        check(
+            "HTTP/1.1 200 OK\nContent-Length: 5\nconnection: foo, Close\n\n",
+            Ok(Some((200, Length(5), false))),
+        );
         check("HTTP/1.0 200 OK\nContent-Length: 5\n\n", Ok(Some((200, Length(5), false))));
-        check("HTTP/1.0 200 OK\nContent-Length: 5\nConnection: Keep-Alive\n\n", Ok(Some((200, Length(5), true))));
+        check(
+            "HTTP/1.0 200 OK\nContent-Length: 5\nConnection: Keep-Alive\n\n",
+            Ok(Some((200, Length(5), true))),
+        );
     }
 
     #[test]
@@ -230,7 +240,10 @@ mod tests {
             check(head, Err(ErrorKind::Protocol));
         }
         check("HTTP/1.1 200 OK\nContent-Le", Ok(None));
-        check(&format!("HTTP/1.1 200 OK\n{}\n", "A: b\n".repeat(HEAD_FIELDS_MAX + 1)), Err(ErrorKind::HeaderLimit));
+        check(
+            &format!("HTTP/1.1 200 OK\n{}\n", "A: b\n".repeat(HEAD_FIELDS_MAX + 1)),
+            Err(ErrorKind::HeaderLimit),
+        );
         check(&format!("HTTP/1.1 200 OK\nA: {}", "b".repeat(HEAD_BYTES_MAX)), Err(ErrorKind::HeaderLimit));
     }
 

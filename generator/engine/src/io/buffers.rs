@@ -33,7 +33,8 @@ impl Buffers {
     }
 
     fn entries_layout(count: u16) -> Layout {
-        Layout::from_size_align(usize::from(count) * size_of::<BufRingEntry>(), PAGE).expect("64 Ki entries at most")
+        Layout::from_size_align(usize::from(count) * size_of::<BufRingEntry>(), PAGE)
+            .expect("64 Ki entries at most")
     }
 
     fn memory_layout(count: u16, size: u32) -> Layout {

@@ -8,13 +8,39 @@ use brunt_model::outcome::ErrorKind;
 use brunt_model::plan::Plan;
 
 use super::socket::{Routes, errno, pending_error, shut};
-use super::{ConnId, Driver, Event, Route, connect_error, transfer_error};
+use super::{ConnId, Driver, Event, LongTimer, Route, WaitEnd, connect_error, transfer_error};
 use crate::limits::SKIP_AT_MOST;
 
 const BUFFER_SIZE: usize = 64 * 1024;
 const EVENTS: usize = 256;
 const INTEREST: libc::c_int = libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET;
 const READABLE: libc::c_int = libc::EPOLLIN | libc::EPOLLRDHUP | libc::EPOLLHUP | libc::EPOLLERR;
+
+/// The timer's mark among the readiness reports; no connection has it.
+const TIMER: u64 = u64::MAX;
+
+fn timespec(nanos: u64) -> libc::timespec {
+    libc::timespec {
+        tv_sec: libc::time_t::try_from(nanos / 1_000_000_000).unwrap_or(libc::time_t::MAX),
+        tv_nsec: libc::c_long::try_from(nanos % 1_000_000_000).unwrap_or(0),
+    }
+}
+
+/// Takes a new descriptor from a system call.
+fn owned(raw: libc::c_int) -> io::Result<OwnedFd> {
+    if raw < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: `raw` was just made by the caller's system call and is owned by nobody else.
+    Ok(unsafe { OwnedFd::from_raw_fd(raw) })
+}
+
+fn add(epoll: &OwnedFd, fd: RawFd, interest: libc::c_int, mark: u64) -> io::Result<()> {
+    let mut event = libc::epoll_event { events: interest.cast_unsigned(), u64: mark };
+    // SAFETY: both descriptors are open and the event is live for the call.
+    let added = unsafe { libc::epoll_ctl(epoll.as_raw_fd(), libc::EPOLL_CTL_ADD, fd, &raw mut event) };
+    if added == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
 
 struct Slot {
     fd: Option<OwnedFd>,
@@ -28,6 +54,8 @@ struct Slot {
 /// One core's epoll instance with its sockets.
 pub(crate) struct Epoll {
     epoll: OwnedFd,
+    timer_fd: OwnedFd,
+    timer: LongTimer,
     routes: Routes,
     request: Arc<[u8]>,
     slots: Vec<Slot>,
@@ -48,16 +76,20 @@ impl Epoll {
     /// # Errors
     /// When the kernel has no descriptor or memory for it.
     pub(crate) fn new(plan: &Plan, connections: usize) -> io::Result<Self> {
-        // SAFETY: no pointers are passed; the result is checked before it is owned.
-        let raw = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
-        if raw < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: `raw` was just made and is owned by nobody else.
-        let epoll = unsafe { OwnedFd::from_raw_fd(raw) };
+        // SAFETY: no pointers are passed to either call.
+        let (epoll, timer_fd) = unsafe {
+            let timer_flags = libc::TFD_CLOEXEC | libc::TFD_NONBLOCK;
+            (
+                owned(libc::epoll_create1(libc::EPOLL_CLOEXEC))?,
+                owned(libc::timerfd_create(libc::CLOCK_MONOTONIC, timer_flags))?,
+            )
+        };
+        add(&epoll, timer_fd.as_raw_fd(), libc::EPOLLIN | libc::EPOLLET, TIMER)?;
         let slot = || Slot { fd: None, generation: 0, connecting: false, unsent: 0, skip: 0 };
         Ok(Self {
             epoll,
+            timer_fd,
+            timer: LongTimer::default(),
             routes: Routes::new(plan),
             request: plan.request.wire.clone(),
             slots: std::iter::repeat_with(slot).take(connections).collect(),
@@ -100,12 +132,46 @@ impl Epoll {
         Ok(())
     }
 
+    fn has_reports(&self) -> bool {
+        self.next < self.filled || self.reading.is_some() || !self.failed.is_empty()
+    }
+
+    /// Waits for readiness; `None` waits for the timer at the latest.
+    fn wait_reports(&mut self, nanos: Option<u64>) {
+        let timeout = nanos.map(timespec);
+        let capacity = libc::c_int::try_from(self.events.len()).unwrap_or(libc::c_int::MAX);
+        // SAFETY: the events and the timeout are live for the call; no signal mask is given.
+        let count = unsafe {
+            libc::epoll_pwait2(
+                self.epoll.as_raw_fd(),
+                self.events.as_mut_ptr(),
+                capacity,
+                timeout.as_ref().map_or(std::ptr::null(), std::ptr::from_ref),
+                std::ptr::null(),
+            )
+        };
+        (self.next, self.filled) = (0, usize::try_from(count).unwrap_or(0));
+    }
+
+    fn arm_timer(&self, nanos: u64) {
+        let once = libc::itimerspec { it_interval: timespec(0), it_value: timespec(nanos.max(1)) };
+        // SAFETY: the descriptor is a timer and the value is live for the call. It fails only for invalid values.
+        unsafe { libc::timerfd_settime(self.timer_fd.as_raw_fd(), 0, &raw const once, std::ptr::null_mut()) };
+    }
+
     /// Takes the next readiness report, as an event where it is one.
     fn take_report(&mut self) -> Option<Event> {
         let report = self.events[self.next];
         self.next += 1;
         let (bits, data) = (report.events.cast_signed(), report.u64);
-        #[expect(clippy::cast_possible_truncation, reason = "the low half holds the connection, the high one the rest")]
+        if data == TIMER {
+            self.timer.fired();
+            return None;
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the low half holds the connection, the high one the rest"
+        )]
         let (conn, generation) = (ConnId(data as u32), (data >> 32) as u32);
         if !self.is_current(conn, generation) {
             return None;
@@ -142,7 +208,8 @@ impl Epoll {
         }
         let fd = self.fd(conn)?;
         let skip = self.slots[conn.index()].skip;
-        let wanted = if skip > 0 { usize::try_from(skip.min(SKIP_AT_MOST)).unwrap_or(0) } else { self.buffer.len() };
+        let wanted =
+            if skip > 0 { usize::try_from(skip.min(SKIP_AT_MOST)).unwrap_or(0) } else { self.buffer.len() };
         let received = if skip > 0 {
             // SAFETY: with MSG_TRUNC the kernel discards the bytes and writes nothing (tcp(7)), so null is no memory.
             unsafe { libc::recv(fd, std::ptr::null_mut(), wanted, libc::MSG_TRUNC) }
@@ -195,16 +262,9 @@ impl Driver for Epoll {
         if result < 0 && errno() != libc::EINPROGRESS {
             return Err(connect_error(errno()));
         }
-        let mut event = libc::epoll_event {
-            events: INTEREST.cast_unsigned(),
-            u64: u64::from(slot.generation) << 32 | u64::from(conn.0),
-        };
-        // SAFETY: both descriptors are open and the event is live for the call.
-        let added = unsafe {
-            libc::epoll_ctl(self.epoll.as_raw_fd(), libc::EPOLL_CTL_ADD, fd.as_raw_fd(), &raw mut event)
-        };
-        if added < 0 {
-            return Err(connect_error(errno()));
+        let mark = u64::from(slot.generation) << 32 | u64::from(conn.0);
+        if let Err(error) = add(&self.epoll, fd.as_raw_fd(), INTEREST, mark) {
+            return Err(connect_error(error.raw_os_error().unwrap_or(0)));
         }
         slot.fd = Some(fd);
         Ok(())
@@ -221,31 +281,25 @@ impl Driver for Epoll {
     fn submit(&mut self) {}
 
     #[inline]
-    fn wait(&mut self, nanos: u64) {
-        if self.next < self.filled || self.reading.is_some() || !self.failed.is_empty() {
+    fn wait(&mut self, now: u64, until: u64) {
+        if self.has_reports() {
             return;
         }
-        let timeout = libc::timespec {
-            tv_sec: libc::time_t::try_from(nanos / 1_000_000_000).unwrap_or(libc::time_t::MAX),
-            tv_nsec: libc::c_long::try_from(nanos % 1_000_000_000).unwrap_or(0),
-        };
-        let capacity = libc::c_int::try_from(self.events.len()).unwrap_or(libc::c_int::MAX);
-        // SAFETY: the events and the timeout are live for the call; no signal mask is given.
-        let count = unsafe {
-            libc::epoll_pwait2(
-                self.epoll.as_raw_fd(),
-                self.events.as_mut_ptr(),
-                capacity,
-                &raw const timeout,
-                std::ptr::null(),
-            )
-        };
-        (self.next, self.filled) = (0, usize::try_from(count).unwrap_or(0));
+        match self.timer.end_of_wait(now, until) {
+            WaitEnd::Armed => self.wait_reports(None),
+            WaitEnd::Arm(nanos) => {
+                self.arm_timer(nanos);
+                self.wait_reports(None);
+            }
+            WaitEnd::Timeout(nanos) => self.wait_reports(Some(nanos)),
+        }
     }
 
     fn poll(&mut self) -> bool {
-        self.wait(0);
-        self.next < self.filled || self.reading.is_some()
+        if !self.has_reports() {
+            self.wait_reports(Some(0));
+        }
+        self.has_reports()
     }
 
     #[inline]

@@ -2,7 +2,10 @@
 //!
 //! A driver owns sockets by [`ConnId`] and speaks of bytes and ends; it knows nothing of HTTP. Whatever was queued
 //! for a connection before [`Driver::close`] is never reported after it, even if the id is used again.
-#![allow(unsafe_code, reason = "the one place of the engine where system interfaces without safe wrappers are used")]
+#![allow(
+    unsafe_code,
+    reason = "the one place of the engine where system interfaces without safe wrappers are used"
+)]
 
 mod buffers;
 pub(crate) mod epoll;
@@ -13,6 +16,8 @@ pub(crate) mod tsc;
 pub(crate) mod uring;
 
 use brunt_model::outcome::ErrorKind;
+
+use crate::limits::LONG_WAIT_NS;
 
 /// A connection's place in the dense tables of its core.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -63,8 +68,8 @@ pub(crate) trait Driver {
     /// Hands to the kernel whatever was queued.
     fn submit(&mut self);
 
-    /// Hands over what was queued and waits for events, at most this long.
-    fn wait(&mut self, nanos: u64);
+    /// Hands over what was queued and waits for events, at most until `until`; both are instants of the core's clock.
+    fn wait(&mut self, now: u64, until: u64);
 
     /// Looks for events without waiting; as cheap as the driver can, for a spin.
     fn poll(&mut self) -> bool;
@@ -82,6 +87,42 @@ pub(crate) trait Driver {
 
     /// Losses since the last call: overflowed queues.
     fn take_overflows(&mut self) -> u64;
+}
+
+/// The one long-lived timer of a driver. Arming a timer for each wait costs a tenth of a small request, so a wait
+/// that ends no earlier than a timer already armed relies on that one.
+#[derive(Copy, Clone, Default, Debug)]
+struct LongTimer {
+    fires: Option<u64>,
+}
+
+/// How a wait gets its end.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+enum WaitEnd {
+    /// The long timer fires in time.
+    Armed,
+    /// The long timer is to be armed for so many nanoseconds from now.
+    Arm(u64),
+    /// The long timer is busy with a later end: this wait brings its own timeout.
+    Timeout(u64),
+}
+
+impl LongTimer {
+    fn end_of_wait(&mut self, now: u64, until: u64) -> WaitEnd {
+        let nanos = until.saturating_sub(now);
+        match self.fires {
+            Some(fires) if fires <= until => WaitEnd::Armed,
+            None if nanos >= LONG_WAIT_NS => {
+                self.fires = Some(until);
+                WaitEnd::Arm(nanos)
+            }
+            _ => WaitEnd::Timeout(nanos),
+        }
+    }
+
+    const fn fired(&mut self) {
+        self.fires = None;
+    }
 }
 
 /// What a failed connect means.

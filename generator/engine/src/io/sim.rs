@@ -135,7 +135,8 @@ impl World {
             let head = format!("HTTP/1.1 200 OK\r\n{connection}Content-Length: {}\r\n\r\n", body.len());
             return [head.as_bytes(), &body].concat();
         }
-        let mut bytes = format!("HTTP/1.1 200 OK\r\n{connection}Transfer-Encoding: chunked\r\n\r\n").into_bytes();
+        let mut bytes =
+            format!("HTTP/1.1 200 OK\r\n{connection}Transfer-Encoding: chunked\r\n\r\n").into_bytes();
         for chunk in body.chunks(70) {
             bytes.extend_from_slice(format!("{:x};n=v\r\n", chunk.len()).as_bytes());
             bytes.extend_from_slice(chunk);
@@ -174,9 +175,11 @@ pub(crate) struct Sim {
 
 /// A network from a seed, and its clock.
 pub(crate) fn network(seed: u64, manners: Manners, connections: usize) -> (Sim, SimClock) {
-    let world = World { now: 1_000_000, random: seed, manners, agenda: BTreeMap::new(), seen: Seen::default() };
+    let world =
+        World { now: 1_000_000, random: seed, manners, agenda: BTreeMap::new(), seen: Seen::default() };
     let world = Rc::new(RefCell::new(world));
-    let sim = Sim { world: world.clone(), lives: vec![(false, 0); connections], data: Vec::new(), due: Vec::new() };
+    let sim =
+        Sim { world: world.clone(), lives: vec![(false, 0); connections], data: Vec::new(), due: Vec::new() };
     (sim, SimClock(world))
 }
 
@@ -220,13 +223,13 @@ impl Driver for Sim {
 
     fn submit(&mut self) {}
 
-    fn wait(&mut self, nanos: u64) {
+    fn wait(&mut self, _now: u64, until: u64) {
         if !self.due.is_empty() {
             return;
         }
         let until = {
             let mut world = self.world.borrow_mut();
-            let end = world.now + nanos;
+            let end = until.max(world.now);
             let first = world.agenda.first_key_value().map_or(end, |((due, _), _)| *due);
             world.now = world.now.max(first.min(end));
             world.now

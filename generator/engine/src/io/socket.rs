@@ -153,8 +153,9 @@ pub(super) fn pending_error(fd: RawFd) -> i32 {
     let mut error: libc::c_int = 0;
     let mut len = libc::socklen_t::try_from(mem::size_of_val(&error)).expect("four bytes");
     // SAFETY: both pointers are to live integers of the right size.
-    let result =
-        unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_ERROR, (&raw mut error).cast(), &raw mut len) };
+    let result = unsafe {
+        libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_ERROR, (&raw mut error).cast(), &raw mut len)
+    };
     if result == 0 { error } else { errno() }
 }
 

@@ -15,7 +15,7 @@ use io_uring::{IoUring, cqueue, opcode, squeue};
 
 use super::buffers::Buffers;
 use super::socket::{Routes, shut};
-use super::{ConnId, Driver, Event, Route, connect_error, transfer_error};
+use super::{ConnId, Driver, Event, LongTimer, Route, WaitEnd, connect_error, transfer_error};
 use crate::limits::{SEND_BATCH, SKIP_AT_LEAST, SKIP_AT_MOST};
 
 const GROUP: u16 = 0;
@@ -36,6 +36,7 @@ enum Op {
     Receive = 3,
     Skip = 4,
     Cancel = 5,
+    Timer = 6,
 }
 
 const GENERATION_MASK: u32 = 0xff_ffff;
@@ -85,6 +86,9 @@ pub(crate) struct Uring {
     filled: usize,
     /// The buffer and length of the last `Data` event.
     current: Option<(u16, usize)>,
+    timer: LongTimer,
+    /// Read by the kernel when the timer is armed.
+    timeout: Box<Timespec>,
     overflows: u64,
     overflows_seen: u32,
 }
@@ -114,6 +118,10 @@ fn build_ring(connections: usize) -> io::Result<IoUring> {
         .build(SUBMISSIONS)
 }
 
+fn timespec(nanos: u64) -> Timespec {
+    Timespec::from(std::time::Duration::from_nanos(nanos))
+}
+
 impl Uring {
     /// Room for `connections`. Must be called, and the driver used, on one thread.
     ///
@@ -135,6 +143,8 @@ impl Uring {
             next: 0,
             filled: 0,
             current: None,
+            timer: LongTimer::default(),
+            timeout: Box::new(Timespec::new()),
             overflows: 0,
             overflows_seen: 0,
         })
@@ -209,9 +219,16 @@ impl Uring {
 
     /// What a completion means to the caller, if anything.
     fn event(&mut self, done: Completion) -> Option<Event> {
-        #[expect(clippy::cast_possible_truncation, reason = "the low half holds the connection, the high one the rest")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the low half holds the connection, the high one the rest"
+        )]
         let (conn, high) = (ConnId(done.user_data as u32), (done.user_data >> 32) as u32);
         let op = (high >> 24) as u8;
+        if op == Op::Timer as u8 {
+            self.timer.fired();
+            return None;
+        }
         let slot = self.slots.get(conn.index())?;
         if slot.fd.is_none() || slot.generation & GENERATION_MASK != high & GENERATION_MASK {
             self.give_back(done.flags);
@@ -323,9 +340,20 @@ impl Driver for Uring {
     }
 
     #[inline]
-    fn wait(&mut self, nanos: u64) {
-        let timeout = Timespec::from(std::time::Duration::from_nanos(nanos));
-        let result = self.ring().submitter().submit_with_args(1, &SubmitArgs::new().timespec(&timeout));
+    fn wait(&mut self, now: u64, until: u64) {
+        let result = match self.timer.end_of_wait(now, until) {
+            WaitEnd::Armed => self.ring().submit_and_wait(1),
+            WaitEnd::Arm(nanos) => {
+                *self.timeout = timespec(nanos);
+                let entry = opcode::Timeout::new(&raw const *self.timeout).build();
+                self.push(&entry.user_data(user_data(Op::Timer, 0, ConnId(0))));
+                self.ring().submit_and_wait(1)
+            }
+            WaitEnd::Timeout(nanos) => {
+                let timeout = timespec(nanos.max(1));
+                self.ring().submitter().submit_with_args(1, &SubmitArgs::new().timespec(&timeout))
+            }
+        };
         self.entered(result);
     }
 

@@ -90,7 +90,9 @@ impl std::str::FromStr for StatusRange {
             }
         };
         match range {
-            Some((from, to)) if (100..1000).contains(&from) && from <= to && to < 1000 => Ok(Self { from, to }),
+            Some((from, to)) if (100..1000).contains(&from) && from <= to && to < 1000 => {
+                Ok(Self { from, to })
+            }
             _ => Err(format!("'{text}' is not a status such as 404, 200-299 or 2xx")),
         }
     }
