@@ -41,7 +41,7 @@ pub(crate) enum Work {
         users: u32,
     },
     Open {
-        pacer: Option<Pacer>,
+        pacer: Pacer,
         backlog: VecDeque<Arrival>,
         max_backlog: usize,
     },
@@ -57,8 +57,6 @@ pub(crate) struct Settings {
     pub(crate) request_bytes: u64,
     pub(crate) keep_alive: bool,
     pub(crate) plan: std::sync::Arc<Plan>,
-    share: Share,
-    pace: Pace,
     /// The load ends this long after T0.
     duration_ns: u64,
     connects_ahead: u64,
@@ -133,14 +131,14 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             conns: std::iter::repeat_with(Conn::default).take(connections as usize).collect(),
             deadlines: vec![NEVER; connections as usize],
             pool: Pool::new(connections, plan.endpoints.len(), plan.source_ips.len()),
-            work: work_of(plan, share),
+            work: work_of(plan, share, pace),
             context: h1::Context {
                 cache: HeadCache::default(),
                 to_head_request: plan.request.is_head(),
                 body_limit: plan.body_limit.0,
             },
             recorder: Recorder::new(worker, core, names, exchange, plan.late_over.0),
-            settings: Settings::new(plan, share, pace),
+            settings: Settings::new(plan, share),
             driver,
             clock,
             queued: [ConnId(0); SEND_BATCH],
@@ -216,12 +214,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             std::hint::spin_loop();
         }
         match &mut self.work {
-            Work::Open { pacer, .. } => {
-                let (offset, stride) = self.settings.share.position();
-                if let Load::Open { schedule, .. } = &self.settings.plan.load {
-                    *pacer = Some(Pacer::new(schedule.slots(offset, stride), t0, self.settings.pace));
-                }
-            }
+            Work::Open { pacer, .. } => pacer.begin(t0),
             &mut Work::Closed { users, .. } => {
                 (0..users).map(ConnId).for_each(|user| self.begin_user(user, t0));
             }
@@ -234,7 +227,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         if !self.sending {
             return;
         }
-        while let Work::Open { pacer: Some(pacer), .. } = &mut self.work {
+        while let Work::Open { pacer, .. } = &mut self.work {
             let Some(intended) = pacer.take(now) else { break };
             self.arrive(intended, now);
             now = self.clock.now();
@@ -313,7 +306,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             Work::Closed { remaining, .. } => {
                 now >= self.progress.end || (*remaining == 0 && self.in_flight == 0)
             }
-            Work::Open { pacer, .. } => pacer.as_ref().is_none_or(|pacer| pacer.next().is_none()),
+            Work::Open { pacer, .. } => pacer.next().is_none(),
         }
     }
 
@@ -323,7 +316,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         let now = self.stamp();
         let other = self.progress.next_sweep.min(if self.sending { self.progress.end } else { NEVER });
         let wait = match &self.work {
-            Work::Open { pacer: Some(pacer), .. } if self.sending => pacer.wait(now, other),
+            Work::Open { pacer, .. } if self.sending => pacer.wait(now, other),
             _ => Wait::SleepUntil(other),
         };
         match wait {
@@ -338,7 +331,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
     /// A sleep that reached its end tells what waking up costs.
     #[inline]
     fn learn_wake_up(&mut self, until: u64) {
-        if let Work::Open { pacer: Some(pacer), .. } = &mut self.work {
+        if let Work::Open { pacer, .. } = &mut self.work {
             let now = self.clock.now();
             if now > until {
                 pacer.overslept(now - until);
@@ -407,7 +400,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
 }
 
 impl Settings {
-    fn new(plan: &std::sync::Arc<Plan>, share: Share, pace: Pace) -> Self {
+    fn new(plan: &std::sync::Arc<Plan>, share: Share) -> Self {
         let connects_ahead = match plan.load {
             Load::Closed { users, .. } => share.of(u64::from(users)),
             Load::Open { warm_connections, .. } => share.of(u64::from(warm_connections)),
@@ -421,8 +414,6 @@ impl Settings {
             request_bytes: plan.request.wire.len() as u64,
             keep_alive: plan.keep_alive,
             plan: plan.clone(),
-            share,
-            pace,
             duration_ns: plan.load.duration().map_or(NEVER, |duration| duration.0),
             connects_ahead,
         }
@@ -436,16 +427,18 @@ pub(crate) fn connections_of(plan: &Plan, share: Share) -> u32 {
     u32::try_from(part.max(least)).unwrap_or(u32::MAX)
 }
 
-fn work_of(plan: &Plan, share: Share) -> Work {
+fn work_of(plan: &Plan, share: Share, pace: Pace) -> Work {
     match &plan.load {
         Load::Closed { users, requests, .. } => Work::Closed {
             remaining: requests.map_or(u64::MAX, |requests| share.of(requests)),
             users: u32::try_from(share.of(u64::from(*users))).unwrap_or(u32::MAX),
         },
-        Load::Open { max_backlog, .. } => {
+        Load::Open { schedule, max_backlog, .. } => {
+            let (offset, stride) = share.position();
+            let pacer = Pacer::new(schedule.slots(offset, stride), pace);
             let max_backlog = usize::try_from(share.of(u64::from(*max_backlog))).unwrap_or(usize::MAX);
             Work::Open {
-                pacer: None,
+                pacer,
                 backlog: VecDeque::with_capacity(max_backlog + CONNECTS_IN_FLIGHT_MAX + 1),
                 max_backlog,
             }

@@ -285,7 +285,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         if !self.sending {
             return;
         }
-        if let Work::Open { pacer: Some(pacer), .. } = &mut self.work
+        if let Work::Open { pacer, .. } = &mut self.work
             && let Some(intended) = pacer.take(now)
         {
             self.arrive(intended, now);

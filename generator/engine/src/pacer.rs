@@ -25,9 +25,14 @@ pub(crate) enum Wait {
 
 impl Pacer {
     #[must_use]
-    pub(crate) fn new(mut slots: Slots, t0: u64, pace: Pace) -> Self {
-        let next = slots.next().map(|slot| t0 + slot.0);
-        Self { slots, t0, next, spin: SpinWindow::default(), pace }
+    pub(crate) fn new(slots: Slots, pace: Pace) -> Self {
+        Self { slots, t0: 0, next: None, spin: SpinWindow::default(), pace }
+    }
+
+    /// Sets T0; until then no slot is due.
+    pub(crate) fn begin(&mut self, t0: u64) {
+        self.t0 = t0;
+        self.next = self.slots.next().map(|slot| t0 + slot.0);
     }
 
     /// The intended time of the next slot.
@@ -93,7 +98,10 @@ mod tests {
     fn pacer(pace: Pace) -> Pacer {
         let schedule = Schedule::new(Arrivals::Uniform, 0)
             .then(Shape::Constant(Rate::per_second(100)), Nanos::from_millis(30));
-        Pacer::new(schedule.slots(0, 1), 1_000, pace)
+        let mut pacer = Pacer::new(schedule.slots(0, 1), pace);
+        assert_eq!(pacer.take(u64::MAX), None, "before T0 nothing is due");
+        pacer.begin(1_000);
+        pacer
     }
 
     #[test]
