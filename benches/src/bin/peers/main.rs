@@ -1,0 +1,154 @@
+//! Brunt and other load generators side by side.
+//!
+//! ```text
+//! BRUNT_BIN=target/release/brunt peers [--connections 64,1024] [--bodies 100,4096] [--rounds 7] [--seconds 2]
+//!                                      [--server nginx|origin] [--peers wrk,h2load]
+//! BRUNT_BIN=target/release/brunt peers --open       punctuality and cost at a fixed rate
+//! BRUNT_BIN=target/release/brunt peers --memory     what memory depends on
+//! ```
+//!
+//! Generators run alone on `--core`, the server on `--server-core`. In every round each tool runs once and brunt
+//! twice; the figures compared are those of one round, and what is reported is the median over the rounds with its
+//! interval. The second run of brunt against the first (A/A) shows how much of a ratio the machine alone can make.
+//! CPU time is the kernel's for the whole process, start-up included, for all alike.
+//!
+//! A cell is *lost* when the whole interval of brunt's CPU time a request over the peer's lies above 1.
+//! Results are kept in `target/bench/peers.json`, `peers-open.json` and `peers-memory.json`.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the table is this program's result")]
+
+mod brunt;
+mod closed;
+mod memory;
+mod open;
+
+use std::process::ExitCode;
+
+use anyhow::bail;
+use brunt_benches::affinity;
+use brunt_benches::server::Kind;
+use brunt_benches::tools::{self, Found};
+use clap::{Parser, Subcommand};
+
+use crate::brunt::Brunt;
+
+/// Brunt and other load generators side by side.
+#[derive(Parser)]
+#[command(args_conflicts_with_subcommands = true)]
+struct Arguments {
+    #[command(subcommand)]
+    hidden: Option<Hidden>,
+    /// Connections of each cell.
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 16, 64, 256, 1024])]
+    connections: Vec<u32>,
+    /// Body bytes of each cell.
+    #[arg(long, value_delimiter = ',', default_values_t = [100, 4096, 65536, 1_048_576])]
+    bodies: Vec<usize>,
+    /// Rounds a cell; 5 with --open.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    rounds: Option<u32>,
+    /// Length of one run: 2, or 5 with --open.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=600))]
+    seconds: Option<u32>,
+    /// What is loaded: nginx where it is installed, else the purpose-made origin.
+    #[arg(long)]
+    server: Option<Kind>,
+    /// Which other tools to run: all that are installed, if not given.
+    #[arg(long, value_delimiter = ',')]
+    peers: Option<Vec<String>>,
+    /// Punctuality and cost at a fixed rate instead of the table of cells.
+    #[arg(long, conflicts_with = "memory")]
+    open: bool,
+    /// Memory instead of the table of cells.
+    #[arg(long)]
+    memory: bool,
+    /// Requests a second with --open.
+    #[arg(long, default_value_t = 20_000)]
+    rate: u32,
+    /// Where generators run.
+    #[arg(long, default_value_t = 0)]
+    core: usize,
+    /// Where the server runs.
+    #[arg(long, default_value_t = 1)]
+    server_core: usize,
+}
+
+#[derive(Subcommand)]
+enum Hidden {
+    /// Serves one answer until standard input closes.
+    #[command(hide = true)]
+    Origin {
+        #[arg(long)]
+        size: usize,
+        #[arg(long)]
+        core: usize,
+    },
+}
+
+/// What every mode needs.
+struct Setup {
+    brunt: Brunt,
+    peers: Vec<Found>,
+    server: Kind,
+    core: usize,
+    server_core: usize,
+}
+
+fn main() -> ExitCode {
+    match act(Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("peers: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn act(arguments: Arguments) -> anyhow::Result<()> {
+    if let Some(Hidden::Origin { size, core }) = arguments.hidden {
+        return brunt_benches::origin::serve(size, core);
+    }
+    if arguments.core == arguments.server_core {
+        bail!("generator and server need a core each; choose with --core and --server-core");
+    }
+    let setup = Setup {
+        brunt: Brunt::from_environment(arguments.core)?,
+        peers: chosen(arguments.peers.as_deref())?,
+        server: Kind::or_default(arguments.server),
+        core: arguments.core,
+        server_core: arguments.server_core,
+    };
+    // This process wakes up between runs only, and then beside the server rather than beside a generator.
+    affinity::pin(arguments.server_core)?;
+    if arguments.open {
+        let seconds = arguments.seconds.unwrap_or(5);
+        open::run(&setup, arguments.rate, arguments.rounds.unwrap_or(5), seconds)
+    } else if arguments.memory {
+        memory::run(&setup)
+    } else {
+        let plan = closed::Cells {
+            connections: arguments.connections,
+            bodies: arguments.bodies,
+            rounds: arguments.rounds.unwrap_or(7),
+            seconds: arguments.seconds.unwrap_or(2),
+        };
+        closed::run(&setup, &plan)
+    }
+}
+
+/// The peers asked for, or all that are installed.
+fn chosen(names: Option<&[String]>) -> anyhow::Result<Vec<Found>> {
+    let found = tools::found();
+    let Some(names) = names else { return Ok(found) };
+    let wanted = |name: &String| {
+        if let Some(peer) = found.iter().find(|peer| peer.tool.name == name) {
+            return Ok(peer.clone());
+        }
+        let known: Vec<_> = tools::TOOLS.iter().map(|tool| tool.name).collect();
+        if known.contains(&name.as_str()) {
+            bail!("{name} is not installed; put it into PATH or name its file in {}", name.to_uppercase());
+        }
+        bail!("{name} is not a known tool; known are {}", known.join(", "));
+    };
+    names.iter().map(wanted).collect()
+}
