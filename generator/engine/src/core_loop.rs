@@ -64,11 +64,11 @@ pub(crate) struct Settings {
 
 /// Instants and tallies of the loop itself.
 #[derive(Default)]
-struct Progress {
+pub(crate) struct Progress {
     t0: u64,
     end: u64,
     drain_until: u64,
-    next_sweep: u64,
+    pub(crate) next_sweep: u64,
     next_tick: u64,
     spun: u64,
     /// Wall, CPU and spin time at the start of the interval.
@@ -111,7 +111,7 @@ pub(crate) struct CoreLoop<D: Driver, C: Clock> {
     stop: StopSwitch,
     stopped: bool,
     gave_up: bool,
-    progress: Progress,
+    pub(crate) progress: Progress,
 }
 
 impl<D: Driver, C: Clock> CoreLoop<D, C> {
@@ -150,7 +150,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             stop,
             stopped: false,
             gave_up: false,
-            progress: Progress::default(),
+            progress: Progress { next_sweep: NEVER, ..Progress::default() },
         }
     }
 
@@ -216,7 +216,11 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         match &mut self.work {
             Work::Open { pacer, .. } => pacer.begin(t0),
             &mut Work::Closed { users, .. } => {
-                (0..users).map(ConnId).for_each(|user| self.begin_user(user, t0));
+                // Nothing schedules the first request of a user: it is meant for when the core gets to it.
+                for user in (0..users).map(ConnId) {
+                    let now = self.clock.now();
+                    self.begin_user(user, now);
+                }
             }
         }
     }
@@ -306,7 +310,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             Work::Closed { remaining, .. } => {
                 now >= self.progress.end || (*remaining == 0 && self.in_flight == 0)
             }
-            Work::Open { pacer, .. } => pacer.next().is_none(),
+            Work::Open { pacer, .. } => now >= self.progress.end && pacer.next().is_none(),
         }
     }
 
@@ -317,11 +321,13 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         let other = self.progress.next_sweep.min(if self.sending { self.progress.end } else { NEVER });
         let wait = match &self.work {
             Work::Open { pacer, .. } if self.sending => pacer.wait(now, other),
-            _ => Wait::SleepUntil(other),
+            _ => Wait::Sleep(other),
         };
         match wait {
-            Wait::SpinUntil(until) => self.spin(now, until),
-            Wait::SleepUntil(until) => {
+            Wait::Spin(until) => self.spin(now, until),
+            Wait::Gather(until) if self.in_flight > 1 => self.driver.wait_together(now, until),
+            Wait::Gather(until) => self.driver.wait(now, until),
+            Wait::Sleep(until) => {
                 self.driver.wait(now, until);
                 self.learn_wake_up(until);
             }

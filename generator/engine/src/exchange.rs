@@ -263,7 +263,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         now
     }
 
-    /// Handles everything that the driver has to report.
+    /// Handles what the driver has to report, but not past the next sweep: more may come in as fast as it is handled.
     pub(crate) fn take_events(&mut self) {
         while let Some(event) = self.driver.next_event() {
             let now = self.clock.now();
@@ -276,6 +276,9 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
                 Event::Broken(id, kind) => self.ended(id, Some(kind), now),
             }
             self.dispatch_if_due(now);
+            if now >= self.progress.next_sweep {
+                return;
+            }
         }
     }
 

@@ -14,13 +14,15 @@ pub(crate) struct Pacer {
     pace: Pace,
 }
 
-/// How a core is to pass the time until an instant.
+/// How a core is to pass the time until the instant given.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Wait {
     /// Sleep, but wake at this instant at the latest.
-    SleepUntil(u64),
+    Sleep(u64),
+    /// The same, but let answers gather for a moment, so that they share a wake-up.
+    Gather(u64),
     /// Watch the clock and the queue until this instant.
-    SpinUntil(u64),
+    Spin(u64),
 }
 
 impl Pacer {
@@ -42,23 +44,37 @@ impl Pacer {
         self.next
     }
 
-    /// Takes the next slot if it is due.
+    /// Takes the next slot if it is to be sent now.
     #[inline]
     pub(crate) fn take(&mut self, now: u64) -> Option<u64> {
-        let due = self.next.filter(|&due| due <= now)?;
+        let due = self.next.filter(|&due| self.release(due) <= now)?;
         self.next = self.slots.next().map(|slot| self.t0 + slot.0);
         Some(due)
+    }
+
+    /// When a slot due at `due` is sent: at once, or at the end of its quantum, so that slots that lie close share a
+    /// wake-up, theirs and the server's.
+    #[inline(always)]
+    const fn release(&self, due: u64) -> u64 {
+        match self.pace {
+            Pace::Precise => due,
+            Pace::Efficient => due.div_ceil(QUANTUM_NS) * QUANTUM_NS,
+        }
     }
 
     /// How to wait, when other matters want the core at `other` at the latest.
     #[must_use]
     pub(crate) fn wait(&self, now: u64, other: u64) -> Wait {
-        let Some(due) = self.next.filter(|&due| due < other) else { return Wait::SleepUntil(other) };
+        let Some(due) = self.next.map(|due| self.release(due)).filter(|&due| due < other) else {
+            return match self.pace {
+                Pace::Efficient => Wait::Gather(other),
+                Pace::Precise => Wait::Sleep(other),
+            };
+        };
         match self.pace {
-            // Aligned to a grid, so that slots that lie close share one wake-up.
-            Pace::Efficient => Wait::SleepUntil((due.div_ceil(QUANTUM_NS) * QUANTUM_NS).min(other)),
-            Pace::Precise if due.saturating_sub(now) <= self.spin.nanos => Wait::SpinUntil(due),
-            Pace::Precise => Wait::SleepUntil(due - self.spin.nanos),
+            Pace::Efficient => Wait::Gather(due),
+            Pace::Precise if due.saturating_sub(now) <= self.spin.nanos => Wait::Spin(due),
+            Pace::Precise => Wait::Sleep(due - self.spin.nanos),
         }
     }
 
@@ -101,15 +117,14 @@ mod tests {
         let mut pacer = Pacer::new(schedule.slots(0, 1), pace);
         assert_eq!(pacer.take(u64::MAX), None, "before T0 nothing is due");
         pacer.begin(1_000);
+        assert_eq!(pacer.take(QUANTUM_NS), Some(1_000));
         pacer
     }
 
     #[test]
     fn slots_come_when_due_and_once() {
         let mut pacer = pacer(Pace::Precise);
-        assert_eq!(pacer.take(999), None);
-        assert_eq!(pacer.take(1_000), Some(1_000));
-        assert_eq!(pacer.take(1_001), None);
+        assert_eq!(pacer.take(10_000_999), None);
         assert_eq!(pacer.take(30_000_000), Some(10_001_000));
         assert_eq!(pacer.take(30_000_000), Some(20_001_000));
         assert_eq!((pacer.take(u64::MAX), pacer.next()), (None, None));
@@ -118,13 +133,12 @@ mod tests {
     #[test]
     fn precise_sleeps_then_spins() {
         let mut pacer = pacer(Pace::Precise);
-        pacer.take(1_000);
         let due = 10_001_000;
-        assert_eq!(pacer.wait(2_000, u64::MAX), Wait::SleepUntil(due - SPIN_NS_MIN));
-        assert_eq!(pacer.wait(due - SPIN_NS_MIN, u64::MAX), Wait::SpinUntil(due));
-        assert_eq!(pacer.wait(2_000, 5_000), Wait::SleepUntil(5_000));
+        assert_eq!(pacer.wait(2_000, u64::MAX), Wait::Sleep(due - SPIN_NS_MIN));
+        assert_eq!(pacer.wait(due - SPIN_NS_MIN, u64::MAX), Wait::Spin(due));
+        assert_eq!(pacer.wait(2_000, 5_000), Wait::Sleep(5_000));
         (0..99).for_each(|_| pacer.overslept(100_000));
-        let Wait::SleepUntil(until) = pacer.wait(2_000, u64::MAX) else { panic!("far away") };
+        let Wait::Sleep(until) = pacer.wait(2_000, u64::MAX) else { panic!("far away") };
         assert!(
             (200_000..=300_000).contains(&(due - until)),
             "three times a wake-up of 100 us, got {}",
@@ -136,6 +150,8 @@ mod tests {
     fn efficient_wakes_on_a_grid() {
         let mut pacer = pacer(Pace::Efficient);
         pacer.take(1_000);
-        assert_eq!(pacer.wait(2_000, u64::MAX), Wait::SleepUntil(10_100_000));
+        let Wait::Gather(until) = pacer.wait(2_000, u64::MAX) else { panic!("efficient never spins") };
+        assert!((10_001_000..10_001_000 + QUANTUM_NS).contains(&until) && until % QUANTUM_NS == 0);
+        assert_eq!((pacer.take(until - 1), pacer.take(until)), (None, Some(10_001_000)));
     }
 }

@@ -4,9 +4,13 @@
 //! back; if none has come back, it goes on filling the same one, and nothing is lost.
 
 use std::sync::mpsc::{Receiver, SyncSender};
+use std::time::Duration;
 
 use brunt_model::sample::Sample;
 use brunt_model::snapshot::{CoreTime, Counters, Snapshot, Stats};
+
+/// How long the last snapshot may take to be seen.
+const LAST_SEEN_WITHIN: Duration = Duration::from_millis(500);
 
 /// The recorder's ends of the two channels of one core.
 pub(crate) struct Exchange {
@@ -102,9 +106,16 @@ impl Recorder {
         true
     }
 
-    /// What was handed over, and how many late requests had waited for a connection.
+    /// What was handed over, and how many late requests had waited for a connection. Waits a moment for the last
+    /// snapshot to come back: until then whoever follows the run may still look at this thread.
     #[must_use]
     pub(crate) fn into_total(self) -> (Stats, u64) {
+        let last = self.current.seq - 1;
+        while let Ok(snapshot) = self.exchange.returned.recv_timeout(LAST_SEEN_WITHIN) {
+            if snapshot.seq == last {
+                break;
+            }
+        }
         (self.total, self.late_for_connections)
     }
 }

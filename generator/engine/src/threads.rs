@@ -180,47 +180,64 @@ fn spawn(
     Ok((threads, returns))
 }
 
-impl Seat {
-    fn sit(self) -> Result<CoreEnd, EngineError> {
-        let pinned = core_affinity::set_for_current(core_affinity::CoreId { id: self.core.0 as usize });
-        let id = rustix::thread::gettid().as_raw_nonzero().get();
-        self.start.threads[self.share.core as usize].store(id, Ordering::Relaxed);
-        // Timers of this thread fire when they are due, not up to 50 us later (prctl(2)).
-        let _ = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1));
-        let connections = connections_of(&self.plan, self.share) as usize;
-        if !pinned {
-            let error = EngineError::Pin(self.core.0);
-            return self.withdraw(error);
-        }
-        match self.io {
-            Io::Uring => match Uring::new(&self.plan, connections) {
-                Ok(driver) => self.work(driver),
-                Err(error) => self.withdraw(EngineError::Uring(error)),
-            },
-            Io::Epoll => match Epoll::new(&self.plan, connections) {
-                Ok(driver) => self.work(driver),
-                Err(error) => self.withdraw(EngineError::Epoll(error)),
-            },
-        }
-    }
+/// A core passes it once it is ready to begin. A core that cannot begin, or panics before, leaves through it as
+/// well, so that the others learn of it instead of waiting for ever.
+struct Turnstile {
+    start: Arc<Start>,
+    passed: bool,
+}
 
-    fn work<D: crate::io::Driver>(self, driver: D) -> Result<CoreEnd, EngineError> {
-        let Self { plan, share, pace, clock, exchange, stop, start, .. } = self;
-        let mut core = CoreLoop::new(&plan, share, pace, driver, clock, exchange, stop);
-        core.open_ahead();
-        start.ready.wait();
-        start.go.wait();
-        if start.failed.load(Ordering::Relaxed) > 0 {
-            return Err(EngineError::Withdrawn);
-        }
-        Ok(core.run(start.t0.load(Ordering::Relaxed)))
-    }
-
-    /// This core cannot begin; the others must learn of it instead of waiting for ever.
-    fn withdraw(self, error: EngineError) -> Result<CoreEnd, EngineError> {
-        self.start.failed.fetch_add(1, Ordering::Relaxed);
+impl Turnstile {
+    /// Waits for all cores; T0, or `None` when some core could not begin.
+    fn pass(mut self) -> Option<u64> {
+        self.passed = true;
         self.start.ready.wait();
         self.start.go.wait();
-        Err(error)
+        let all_ready = self.start.failed.load(Ordering::Relaxed) == 0;
+        all_ready.then(|| self.start.t0.load(Ordering::Relaxed))
+    }
+}
+
+impl Drop for Turnstile {
+    fn drop(&mut self) {
+        if !self.passed {
+            self.start.failed.fetch_add(1, Ordering::Relaxed);
+            self.start.ready.wait();
+            self.start.go.wait();
+        }
+    }
+}
+
+impl Seat {
+    fn sit(self) -> Result<CoreEnd, EngineError> {
+        let turnstile = Turnstile { start: self.start.clone(), passed: false };
+        let id = rustix::thread::gettid().as_raw_nonzero().get();
+        self.start.threads[self.share.core as usize].store(id, Ordering::Relaxed);
+        if !core_affinity::set_for_current(core_affinity::CoreId { id: self.core.0 as usize }) {
+            return Err(EngineError::Pin(self.core.0));
+        }
+        // Timers of this thread fire when they are due, not up to 50 us later (prctl(2)); without it they are late.
+        let _ = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1));
+        let connections = connections_of(&self.plan, self.share) as usize;
+        match self.io {
+            Io::Uring => {
+                let driver = Uring::new(&self.plan, connections).map_err(EngineError::Uring)?;
+                self.work(driver, turnstile)
+            }
+            Io::Epoll => {
+                let driver = Epoll::new(&self.plan, connections).map_err(EngineError::Epoll)?;
+                self.work(driver, turnstile)
+            }
+        }
+    }
+
+    fn work<D: crate::io::Driver>(self, driver: D, turnstile: Turnstile) -> Result<CoreEnd, EngineError> {
+        let Self { plan, share, pace, clock, exchange, stop, .. } = self;
+        let mut core = CoreLoop::new(&plan, share, pace, driver, clock, exchange, stop);
+        core.open_ahead();
+        match turnstile.pass() {
+            Some(t0) => Ok(core.run(t0)),
+            None => Err(EngineError::Withdrawn),
+        }
     }
 }

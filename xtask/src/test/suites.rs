@@ -55,7 +55,11 @@ pub(crate) const SUITES: &[Suite] = &[
         name: "e2e",
         about: "the command `brunt` against real targets",
         tools: &[NGINX, IP, SYSCTL],
-        steps: &[BUILD_BRUNT, HARNESS, end_to_end(&["-p", "brunt-tests", "--test", "e2e", "--test", "hot_loop"])],
+        steps: &[
+            BUILD_BRUNT,
+            HARNESS,
+            end_to_end(&["-p", "brunt-tests", "--test", "e2e", "--test", "hot_loop"]),
+        ],
     },
 ];
 

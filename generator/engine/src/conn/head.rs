@@ -1,5 +1,6 @@
 //! The head of an HTTP/1.1 response: status line and header fields (RFC 9112 sections 2 to 6).
 
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use brunt_model::outcome::ErrorKind;
@@ -33,9 +34,10 @@ pub struct Head {
 /// # Errors
 /// `Protocol` where it is not valid HTTP or its framing is ambiguous, `HeaderLimit` where it is too large.
 pub fn parse(bytes: &[u8], to_head_request: bool) -> Result<Option<Head>, ErrorKind> {
-    let mut fields = [httparse::EMPTY_HEADER; HEAD_FIELDS_MAX];
-    let mut response = httparse::Response::new(&mut fields);
-    let len = match response.parse(bytes) {
+    let mut fields = [const { MaybeUninit::uninit() }; HEAD_FIELDS_MAX];
+    let mut response = httparse::Response::new(&mut []);
+    let config = httparse::ParserConfig::default();
+    let len = match config.parse_response_with_uninit_headers(&mut response, bytes, &mut fields) {
         Ok(httparse::Status::Complete(len)) if len <= HEAD_BYTES_MAX => len,
         Ok(httparse::Status::Partial) if bytes.len() < HEAD_BYTES_MAX => return Ok(None),
         Ok(_) | Err(httparse::Error::TooManyHeaders) => return Err(ErrorKind::HeaderLimit),

@@ -9,7 +9,7 @@ use brunt_model::plan::Plan;
 
 use super::socket::{Routes, errno, pending_error, shut};
 use super::{ConnId, Driver, Event, LongTimer, Route, WaitEnd, connect_error, transfer_error};
-use crate::limits::SKIP_AT_MOST;
+use crate::limits::{GATHER_NS, SKIP_AT_MOST};
 
 const BUFFER_SIZE: usize = 64 * 1024;
 const EVENTS: usize = 256;
@@ -292,6 +292,15 @@ impl Driver for Epoll {
                 self.wait_reports(None);
             }
             WaitEnd::Timeout(nanos) => self.wait_reports(Some(nanos)),
+        }
+    }
+
+    /// Readiness gathers by itself; the sleep is what keeps it from ending the wait.
+    fn wait_together(&mut self, now: u64, until: u64) {
+        if !self.has_reports() {
+            let gather = until.saturating_sub(now).min(GATHER_NS);
+            std::thread::sleep(std::time::Duration::from_nanos(gather));
+            self.wait_reports(Some(until.saturating_sub(now + gather)));
         }
     }
 

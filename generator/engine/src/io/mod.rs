@@ -71,6 +71,9 @@ pub(crate) trait Driver {
     /// Hands over what was queued and waits for events, at most until `until`; both are instants of the core's clock.
     fn wait(&mut self, now: u64, until: u64);
 
+    /// The same, but the first event ends it only after [`crate::limits::GATHER_NS`], so that more can gather.
+    fn wait_together(&mut self, now: u64, until: u64);
+
     /// Looks for events without waiting; as cheap as the driver can, for a spin.
     fn poll(&mut self) -> bool;
 

@@ -237,6 +237,10 @@ impl Driver for Sim {
         self.collect(until);
     }
 
+    fn wait_together(&mut self, now: u64, until: u64) {
+        self.wait(now, until);
+    }
+
     fn poll(&mut self) -> bool {
         let now = self.world.borrow().now;
         if self.due.is_empty() {

@@ -16,14 +16,21 @@ use io_uring::{IoUring, cqueue, opcode, squeue};
 use super::buffers::Buffers;
 use super::socket::{Routes, shut};
 use super::{ConnId, Driver, Event, LongTimer, Route, WaitEnd, connect_error, transfer_error};
-use crate::limits::{SEND_BATCH, SKIP_AT_LEAST, SKIP_AT_MOST};
+use crate::limits::{GATHER_NS, SEND_BATCH, SKIP_AT_LEAST, SKIP_AT_MOST};
 
 const GROUP: u16 = 0;
+/// An answer of a few kilobytes fits one buffer ...
 const BUFFER_SIZE: u32 = 8 * 1024;
+/// ... unless there are so many connections that memory counts for more.
+const BUFFER_SIZE_OF_MANY: u32 = 4 * 1024;
+const MANY: usize = 1024;
 const BUFFERS_MIN: usize = 16;
-const BUFFERS_MAX: usize = 1024;
+/// Connections that are ready at once and find no buffer are armed again, which costs.
+const BUFFERS_MAX: usize = 8 * 1024;
 const SUBMISSIONS: u32 = 256;
 const COMPLETIONS_MAX: u32 = 1 << 16;
+/// Completions that end a wait for the next quantum early.
+const TOGETHER: usize = 64;
 /// Completions taken from the shared queue at once.
 const TAKEN: usize = 64;
 
@@ -76,6 +83,9 @@ struct Completion {
 pub(crate) struct Uring {
     ring: Option<IoUring>,
     buffers: Option<Buffers>,
+    buffer_size: u32,
+    /// The kernel knows waits with a least duration (Linux 6.12).
+    gathers: bool,
     routes: Arc<Routes>,
     request: Arc<[u8]>,
     slots: Vec<Slot>,
@@ -130,11 +140,15 @@ impl Uring {
     pub(crate) fn new(plan: &Plan, connections: usize) -> io::Result<Self> {
         let ring = build_ring(connections)?;
         let count = connections.next_power_of_two().clamp(BUFFERS_MIN, BUFFERS_MAX);
-        let buffers = Buffers::register(&ring, GROUP, u16::try_from(count).unwrap_or(1024), BUFFER_SIZE)?;
+        let buffer_size = if count > MANY { BUFFER_SIZE_OF_MANY } else { BUFFER_SIZE };
+        let gathers = ring.params().is_feature_min_timeout();
+        let buffers = Buffers::register(&ring, GROUP, u16::try_from(count).unwrap_or(1024), buffer_size)?;
         let slot = || Slot { fd: None, generation: 0, receiving: Receiving::No, skip: 0 };
         Ok(Self {
             ring: Some(ring),
             buffers: Some(buffers),
+            buffer_size,
+            gathers,
             routes: Arc::new(Routes::new(plan)),
             request: plan.request.wire.clone(),
             slots: std::iter::repeat_with(slot).take(connections).collect(),
@@ -187,7 +201,8 @@ impl Uring {
             let entry = opcode::Recv::new(fd, std::ptr::null_mut(), len).flags(libc::MSG_TRUNC).build();
             (entry, Op::Skip, Receiving::Once)
         } else {
-            let entry = opcode::Recv::new(fd, std::ptr::null_mut(), BUFFER_SIZE).buf_group(GROUP).build();
+            let entry =
+                opcode::Recv::new(fd, std::ptr::null_mut(), self.buffer_size).buf_group(GROUP).build();
             (entry.flags(squeue::Flags::BUFFER_SELECT), Op::Receive, Receiving::Once)
         };
         self.slots[conn.index()].receiving = receiving;
@@ -341,6 +356,10 @@ impl Driver for Uring {
 
     #[inline]
     fn wait(&mut self, now: u64, until: u64) {
+        if self.next < self.filled {
+            self.submit();
+            return;
+        }
         let result = match self.timer.end_of_wait(now, until) {
             WaitEnd::Armed => self.ring().submit_and_wait(1),
             WaitEnd::Arm(nanos) => {
@@ -354,6 +373,18 @@ impl Driver for Uring {
                 self.ring().submitter().submit_with_args(1, &SubmitArgs::new().timespec(&timeout))
             }
         };
+        self.entered(result);
+    }
+
+    fn wait_together(&mut self, now: u64, until: u64) {
+        if self.next < self.filled || !self.gathers {
+            self.wait(now, until);
+            return;
+        }
+        let timeout = timespec(until.saturating_sub(now).max(1));
+        let gather = u32::try_from(GATHER_NS / 1_000).unwrap_or(u32::MAX);
+        let arguments = SubmitArgs::new().timespec(&timeout).min_wait_usec(gather);
+        let result = self.ring().submitter().submit_with_args(TOGETHER, &arguments);
         self.entered(result);
     }
 
