@@ -13,7 +13,7 @@ use crate::conn::head::HeadCache;
 use crate::exchange::{Conn, State};
 use crate::io::{ConnId, Driver};
 use crate::limits::{
-    BACKOFF_NS, CONNECT_TRIES, CONNECTS_IN_FLIGHT_MAX, CONNECTS_PER_SWEEP_MAX, SEND_BATCH, SWEEP_NS,
+    BACKOFF_NS, CONNECT_TRIES, CONNECTS_IN_FLIGHT_MAX, CONNECTS_PER_SWEEP_MAX, SEND_BATCH, STALL_NS, SWEEP_NS,
 };
 use crate::pacer::{Pacer, Wait};
 use crate::pool::Pool;
@@ -71,6 +71,9 @@ pub(crate) struct Progress {
     pub(crate) next_sweep: u64,
     next_tick: u64,
     spun: u64,
+    /// The last reading of the clock, or the end of the last wait.
+    seen: u64,
+    stalled: u64,
     /// Wall, CPU and spin time at the start of the interval.
     interval_from: (u64, u64, u64),
     ended_at: u64,
@@ -184,7 +187,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
     pub(crate) fn run(mut self, t0: u64) -> CoreEnd {
         self.begin(t0);
         loop {
-            let now = self.clock.now();
+            let now = self.now();
             self.dispatch(now);
             if now >= self.progress.next_sweep {
                 self.sweep(now);
@@ -213,6 +216,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         while self.clock.now() < t0 {
             std::hint::spin_loop();
         }
+        self.progress.seen = self.clock.now();
         match &mut self.work {
             Work::Open { pacer, .. } => pacer.begin(t0),
             &mut Work::Closed { users, .. } => {
@@ -225,6 +229,26 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         }
     }
 
+    /// Reads the clock, and notices when the core stood still since the last reading.
+    #[inline(always)]
+    pub(crate) fn now(&mut self) -> u64 {
+        let now = self.clock.now();
+        let step = now.saturating_sub(self.progress.seen);
+        if step > STALL_NS {
+            self.progress.stalled += step;
+        }
+        self.progress.seen = now;
+        now
+    }
+
+    /// A wait was to end at `until` at the latest; how long it lasts before is no stall.
+    #[inline]
+    fn waited(&mut self, until: u64) {
+        let now = self.clock.now();
+        self.progress.seen = now.min(until);
+        self.now();
+    }
+
     /// Sends what is due.
     #[inline]
     fn dispatch(&mut self, mut now: u64) {
@@ -234,7 +258,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         while let Work::Open { pacer, .. } = &mut self.work {
             let Some(intended) = pacer.take(now) else { break };
             self.arrive(intended, now);
-            now = self.clock.now();
+            now = self.now();
         }
     }
 
@@ -325,10 +349,13 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         };
         match wait {
             Wait::Spin(until) => self.spin(now, until),
-            Wait::Gather(until) if self.in_flight > 1 => self.driver.wait_together(now, until),
-            Wait::Gather(until) => self.driver.wait(now, until),
-            Wait::Sleep(until) => {
+            Wait::Gather(until) if self.in_flight > 1 => {
+                self.driver.wait_together(now, until);
+                self.waited(until);
+            }
+            Wait::Gather(until) | Wait::Sleep(until) => {
                 self.driver.wait(now, until);
+                self.waited(until);
                 self.learn_wake_up(until);
             }
         }
@@ -337,11 +364,10 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
     /// A sleep that reached its end tells what waking up costs.
     #[inline]
     fn learn_wake_up(&mut self, until: u64) {
-        if let Work::Open { pacer, .. } = &mut self.work {
-            let now = self.clock.now();
-            if now > until {
-                pacer.overslept(now - until);
-            }
+        if let Work::Open { pacer, .. } = &mut self.work
+            && self.progress.seen > until
+        {
+            pacer.overslept(self.progress.seen - until);
         }
     }
 
@@ -354,7 +380,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
                 break;
             }
             std::hint::spin_loop();
-            now = self.clock.now();
+            now = self.now();
         }
         self.progress.spun += now - from;
     }
@@ -365,6 +391,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         let time = CoreTime {
             wall_ns: now.saturating_sub(wall_from),
             busy_ns: (cpu - cpu_from).saturating_sub(self.progress.spun - spun_from),
+            stalled_ns: self.progress.stalled,
         };
         let gauges = Gauges {
             connections: self.pool.open() as u64,
@@ -373,6 +400,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         };
         if self.recorder.rotate(tick, time, gauges, last) {
             self.progress.interval_from = (now, cpu, self.progress.spun);
+            self.progress.stalled = 0;
         }
     }
 

@@ -245,7 +245,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
     /// Takes the time for all queued sends and gives them to the driver. The caller submits.
     #[inline]
     pub(crate) fn stamp(&mut self) -> u64 {
-        let now = self.clock.now();
+        let now = self.now();
         let deadline = now + self.settings.first_byte_ns.min(self.settings.total_ns);
         for index in 0..self.queued_len {
             let id = self.queued[index];
@@ -266,7 +266,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
     /// Handles what the driver has to report, but not past the next sweep: more may come in as fast as it is handled.
     pub(crate) fn take_events(&mut self) {
         while let Some(event) = self.driver.next_event() {
-            let now = self.clock.now();
+            let now = self.now();
             match event {
                 Event::Data(id) => self.data(id, now),
                 Event::Skipped(id, count) => self.skipped(id, count, now),

@@ -40,6 +40,10 @@ pub const SWEEP_NS: u64 = 10_000_000;
 /// Waits at least this long share one timer; shorter ones are a pacer's and must end to the microsecond.
 pub const LONG_WAIT_NS: u64 = 2_000_000;
 
+/// A step of the loop that takes longer than this was interrupted by the host: the longest of its own, a batch of
+/// sends, takes a tenth of it.
+pub const STALL_NS: u64 = 500_000;
+
 /// Connects under way at once on one core: more would overflow a server's listen queue.
 pub const CONNECTS_IN_FLIGHT_MAX: usize = 128;
 

@@ -154,6 +154,7 @@ pub struct Environment {
     pub steal_ns: u64,
     pub run_delay_ns: u64,
     pub throttled_ns: u64,
+    pub stalled_ns: u64,
 }
 
 /// What a report is made from, beside the plan.

@@ -184,6 +184,9 @@ pub struct CoreTime {
     pub wall_ns: u64,
     /// CPU time of the thread, the pacing spin left out.
     pub busy_ns: u64,
+    /// Time in which the core stood still though it had nothing to wait for, in stretches far longer than any step of
+    /// the loop: it was not let run.
+    pub stalled_ns: u64,
 }
 
 impl CoreTime {

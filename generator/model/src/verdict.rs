@@ -73,6 +73,8 @@ pub struct Thresholds {
     pub busy: f64,
     /// ... for this long, in an open run.
     pub busy_for: Nanos,
+    /// Share of the cores' time that the host may take from the engine.
+    pub host_share: f64,
     /// Requests that failed for want of a port, a file descriptor or the engine, over those started.
     pub own_failures_share: f64,
 }
@@ -87,6 +89,7 @@ impl Default for Thresholds {
             dwell_share: 0.1,
             busy: 0.95,
             busy_for: Nanos::from_secs(5),
+            host_share: 0.1,
             own_failures_share: 0.001,
         }
     }
@@ -101,6 +104,32 @@ pub struct HostPressure {
     pub run_delay: Nanos,
     /// CPU time that the container's quota withheld.
     pub throttled: Nanos,
+    /// Time in which the engine's cores stood still by its own clock, whatever the host admits to.
+    pub stalled: Nanos,
+}
+
+impl HostPressure {
+    fn admitted(self) -> Nanos {
+        self.steal.max(self.run_delay).max(self.throttled)
+    }
+
+    fn worst(self) -> Nanos {
+        self.admitted().max(self.stalled)
+    }
+
+    fn name(self) -> String {
+        let worst = self.admitted();
+        if worst.0 < self.stalled.0 / 2 {
+            // Hypervisors need not report what they take; interrupts are not reported per thread.
+            format!("host steal or interrupts: the engine's cores stood still for {}", self.stalled)
+        } else if worst == self.throttled {
+            format!("the CPU quota held the engine back for {worst}; raise the quota")
+        } else if worst == self.steal {
+            format!("host steal: the hypervisor took {worst} of CPU time")
+        } else {
+            format!("run-queue delay: the engine's threads waited {worst} for a CPU")
+        }
+    }
 }
 
 /// The figures a verdict stands on.
@@ -172,10 +201,9 @@ pub fn judge(evidence: &Evidence, thresholds: &Thresholds) -> Verdict {
 }
 
 fn generators_limits(e: &Evidence, t: &Thresholds) -> Vec<String> {
-    [lag(e, t), late(e, t), dwell(e, t), busy(e, t), overflow(e), own_failures(e, t)]
-        .into_iter()
-        .flatten()
-        .collect()
+    let found =
+        [lag(e, t), late(e, t), dwell(e, t), busy(e, t), starved(e, t), overflow(e), own_failures(e, t)];
+    found.into_iter().flatten().collect()
 }
 
 fn lag(e: &Evidence, t: &Thresholds) -> Option<String> {
@@ -219,6 +247,18 @@ fn busy(e: &Evidence, t: &Thresholds) -> Option<String> {
     })
 }
 
+/// A closed run sends late without knowing: its users begin when the core gets to them.
+fn starved(e: &Evidence, t: &Thresholds) -> Option<String> {
+    let taken = ratio(e.host.worst().0, e.core_time.0);
+    (taken > t.host_share).then(|| {
+        format!(
+            "the engine's cores were taken from it for {:.0} % of the run; cause: {}",
+            taken * 100.0,
+            e.host.name()
+        )
+    })
+}
+
 fn overflow(e: &Evidence) -> Option<String> {
     (e.overflows > 0).then(|| format!("{} ring overflows: completions were lost", e.overflows))
 }
@@ -244,16 +284,8 @@ fn cause(e: &Evidence, t: &Thresholds) -> String {
             e.max_connections
         );
     }
-    let host = e.host;
-    let worst = host.steal.max(host.run_delay).max(host.throttled);
-    if ratio(worst.0, e.core_time.0) >= t.late_share {
-        return if worst == host.throttled {
-            format!("the CPU quota held the engine back for {worst}; raise the quota")
-        } else if worst == host.steal {
-            format!("host steal: the hypervisor took {worst} of CPU time")
-        } else {
-            format!("run-queue delay: the engine's threads waited {worst} for a CPU")
-        };
+    if e.host.worst() >= t.lag {
+        return e.host.name();
     }
     if e.busiest >= 0.8 {
         return format!(
@@ -329,6 +361,8 @@ mod tests {
         );
         check(|e| e.busy_for = Nanos::from_secs(5), Invalid, "saturated");
         check(|e| (e.busy_for, e.open) = (Nanos::from_secs(5), false), Pass, "");
+        let starved = HostPressure { run_delay: Nanos::from_millis(1_100), ..HostPressure::default() };
+        check(|e| (e.host, e.open) = (starved, false), Invalid, "taken from it for 11 %");
         check(|e| e.overflows = 1, Invalid, "overflow");
         check(|e| e.no_port = 11, Invalid, "local ports ran out");
         check(|e| e.no_fd = 11, Invalid, "file descriptors ran out");
@@ -340,12 +374,19 @@ mod tests {
             move |e: &mut Evidence| (e.late, e.host, e.busiest) = (100, host, busiest)
         };
         let ms = Nanos::from_millis;
-        let host = HostPressure { steal: ms(900), run_delay: ms(20), throttled: ms(0) };
+        let host = HostPressure { steal: ms(900), run_delay: ms(20), ..HostPressure::default() };
         check(late(host, 0.1), Status::Invalid, "host steal");
-        let host = HostPressure { steal: ms(20), run_delay: ms(900), throttled: ms(0) };
+        let host =
+            HostPressure { steal: ms(20), run_delay: ms(900), stalled: ms(901), ..HostPressure::default() };
         check(late(host, 0.99), Status::Invalid, "run-queue delay");
-        let host = HostPressure { steal: ms(0), run_delay: ms(0), throttled: ms(50) };
+        let host = HostPressure { throttled: ms(50), ..HostPressure::default() };
         check(late(host, 0.5), Status::Invalid, "quota");
+        let host = HostPressure { stalled: ms(4), run_delay: Nanos(900), ..HostPressure::default() };
+        check(
+            late(host, 0.5),
+            Status::Invalid,
+            "host steal or interrupts: the engine's cores stood still for 4.00 ms",
+        );
         check(late(HostPressure::default(), 0.9), Status::Invalid, "90 % busy");
         check(late(HostPressure::default(), 0.1), Status::Invalid, "unknown");
         check(|e| (e.late, e.late_for_connections) = (100, 90), Status::Invalid, "connections were in use");

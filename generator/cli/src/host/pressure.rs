@@ -56,6 +56,7 @@ impl PressureGauge {
             steal: cpu::stolen(&self.times, &cpu::times(), &self.cores),
             run_delay: Nanos(delays.sum()),
             throttled: Nanos(self.groups.throttled().0.saturating_sub(self.throttled.0)),
+            ..HostPressure::default()
         }
     }
 }

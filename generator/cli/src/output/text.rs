@@ -231,10 +231,11 @@ fn environment(page: &mut Page, report: &Report) {
     page.line(&format!("pace {}", clean(&e.pace)));
     page.line(&format!("kernel timing {}", clean(&e.kernel_timing)));
     page.line(&format!(
-        "host took {} by steal, {} by run-queue delay, {} by CPU quota",
+        "host took {} by steal, {} by run-queue delay, {} by CPU quota; cores stood still for {}",
         Nanos(e.steal_ns),
         Nanos(e.run_delay_ns),
-        Nanos(e.throttled_ns)
+        Nanos(e.throttled_ns),
+        Nanos(e.stalled_ns)
     ));
 }
 

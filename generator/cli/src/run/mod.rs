@@ -77,6 +77,7 @@ fn judge(
         steal_ns: host.steal.0,
         run_delay_ns: host.run_delay.0,
         throttled_ns: host.throttled.0,
+        stalled_ns: host.stalled.0,
         ..environment
     };
     let facts = Facts {

@@ -82,7 +82,7 @@ impl Watch {
             timeline: self.timeline.finish(),
             busy_for: self.busy.longest(),
             busiest: self.busy.busiest(),
-            host: self.pressure.finish(),
+            host: HostPressure { stalled: self.busy.stalled(), ..self.pressure.finish() },
             fault: fault.map(|what| format!("a fault of brunt's own, please report it: {what}")),
         }
     }
@@ -105,6 +105,7 @@ impl Busy {
         let core = self.0.entry(core).or_default();
         core.all.wall_ns += time.wall_ns;
         core.all.busy_ns += time.busy_ns;
+        core.all.stalled_ns += time.stalled_ns;
         let is_over = time.busy_ratio() > Thresholds::default().busy;
         core.stretch = if is_over { Nanos(core.stretch.0 + time.wall_ns) } else { Nanos::ZERO };
         core.longest = core.longest.max(core.stretch);
@@ -112,6 +113,10 @@ impl Busy {
 
     fn longest(&self) -> Nanos {
         self.0.values().map(|core| core.longest).max().unwrap_or_default()
+    }
+
+    fn stalled(&self) -> Nanos {
+        Nanos(self.0.values().map(|core| core.all.stalled_ns).sum())
     }
 
     fn busiest(&self) -> f64 {
@@ -162,7 +167,7 @@ mod tests {
             seq,
             tick: seq,
             stats,
-            time: CoreTime { wall_ns: 1_000_000_000, busy_ns: busy_percent * 10_000_000 },
+            time: CoreTime { wall_ns: 1_000_000_000, busy_ns: busy_percent * 10_000_000, stalled_ns: 0 },
             connections: 1,
             arrivals_in_flight: 0,
             requests_in_flight: 0,
