@@ -136,6 +136,7 @@ pub struct WorkerReport {
 
 /// Where the run took place: what a reader needs to repeat it.
 #[derive(Clone, Default, Debug, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Environment {
     pub version: String,
     pub kernel: String,

@@ -75,6 +75,8 @@ pub struct Thresholds {
     pub busy_for: Nanos,
     /// Share of the cores' time that the host may take from the engine.
     pub host_share: f64,
+    /// ... and what it may take however short the run is.
+    pub host_least: Nanos,
     /// Requests that failed for want of a port, a file descriptor or the engine, over those started.
     pub own_failures_share: f64,
 }
@@ -90,6 +92,7 @@ impl Default for Thresholds {
             busy: 0.95,
             busy_for: Nanos::from_secs(5),
             host_share: 0.1,
+            host_least: Nanos::from_millis(10),
             own_failures_share: 0.001,
         }
     }
@@ -250,7 +253,7 @@ fn busy(e: &Evidence, t: &Thresholds) -> Option<String> {
 /// A closed run sends late without knowing: its users begin when the core gets to them.
 fn starved(e: &Evidence, t: &Thresholds) -> Option<String> {
     let taken = ratio(e.host.worst().0, e.core_time.0);
-    (taken > t.host_share).then(|| {
+    (taken > t.host_share && e.host.worst() > t.host_least).then(|| {
         format!(
             "the engine's cores were taken from it for {:.0} % of the run; cause: {}",
             taken * 100.0,
@@ -363,6 +366,11 @@ mod tests {
         check(|e| (e.busy_for, e.open) = (Nanos::from_secs(5), false), Pass, "");
         let starved = HostPressure { run_delay: Nanos::from_millis(1_100), ..HostPressure::default() };
         check(|e| (e.host, e.open) = (starved, false), Invalid, "taken from it for 11 %");
+        check(
+            |e| (e.host, e.core_time) = (HostPressure { run_delay: Nanos(9), ..starved }, Nanos(20)),
+            Pass,
+            "",
+        );
         check(|e| e.overflows = 1, Invalid, "overflow");
         check(|e| e.no_port = 11, Invalid, "local ports ran out");
         check(|e| e.no_fd = 11, Invalid, "file descriptors ran out");

@@ -57,6 +57,8 @@ pub(crate) struct Epoll {
     timer_fd: OwnedFd,
     timer: LongTimer,
     routes: Routes,
+    /// Uninteresting bytes need not be copied.
+    discards: bool,
     request: Arc<[u8]>,
     slots: Vec<Slot>,
     buffer: Box<[u8]>,
@@ -85,12 +87,14 @@ impl Epoll {
             )
         };
         add(&epoll, timer_fd.as_raw_fd(), libc::EPOLLIN | libc::EPOLLET, TIMER)?;
+        let routes = Routes::new(plan);
         let slot = || Slot { fd: None, generation: 0, connecting: false, unsent: 0, skip: 0 };
         Ok(Self {
             epoll,
             timer_fd,
             timer: LongTimer::default(),
-            routes: Routes::new(plan),
+            discards: routes.can_discard(),
+            routes,
             request: plan.request.wire.clone(),
             slots: std::iter::repeat_with(slot).take(connections).collect(),
             buffer: vec![0; BUFFER_SIZE].into_boxed_slice(),
@@ -338,7 +342,7 @@ impl Driver for Epoll {
 
     #[inline]
     fn receive(&mut self, conn: ConnId, skip: u64) {
-        self.slots[conn.index()].skip = skip;
+        self.slots[conn.index()].skip = if self.discards { skip } else { 0 };
     }
 
     fn close(&mut self, conn: ConnId) {

@@ -100,6 +100,11 @@ impl Routes {
         Self { endpoints: endpoints.collect(), sources: plan.source_ips.iter().map(source).collect() }
     }
 
+    /// Do sockets of these routes discard with MSG_TRUNC? TCP does (tcp(7)); for unix sockets it means nothing.
+    pub(super) fn can_discard(&self) -> bool {
+        self.endpoints.iter().flatten().all(|address| address.family() != libc::AF_UNIX)
+    }
+
     /// The address a route leads to. It stays where it is as long as `self` lives.
     pub(super) fn endpoint(&self, route: Route) -> Result<&RawAddress, ErrorKind> {
         self.endpoints[route.endpoint].as_ref().ok_or(ErrorKind::ConnectUnreachable)

@@ -89,6 +89,8 @@ pub(crate) struct Uring {
     routes: Arc<Routes>,
     request: Arc<[u8]>,
     slots: Vec<Slot>,
+    /// Uninteresting bytes need not be copied.
+    discards: bool,
     /// Answers are long here: new connections begin with single receives.
     long_answers: bool,
     taken: [Completion; TAKEN],
@@ -118,14 +120,15 @@ pub(crate) fn probe() -> io::Result<()> {
 
 fn build_ring(connections: usize) -> io::Result<IoUring> {
     let wanted = u32::try_from(connections * 2).unwrap_or(COMPLETIONS_MAX);
-    IoUring::builder()
+    let mut builder = IoUring::builder();
+    builder
         .setup_single_issuer()
         .setup_defer_taskrun()
         .setup_coop_taskrun()
         .setup_taskrun_flag()
-        .setup_no_sqarray()
-        .setup_cqsize(wanted.next_power_of_two().clamp(SUBMISSIONS * 2, COMPLETIONS_MAX))
-        .build(SUBMISSIONS)
+        .setup_cqsize(wanted.next_power_of_two().clamp(SUBMISSIONS * 2, COMPLETIONS_MAX));
+    // Linux 6.6 can leave out an indirection; 6.1, which has all else, refuses the flag.
+    builder.clone().setup_no_sqarray().build(SUBMISSIONS).or_else(|_| builder.build(SUBMISSIONS))
 }
 
 fn timespec(nanos: u64) -> Timespec {
@@ -141,6 +144,7 @@ impl Uring {
         let ring = build_ring(connections)?;
         let count = connections.next_power_of_two().clamp(BUFFERS_MIN, BUFFERS_MAX);
         let buffer_size = if count > MANY { BUFFER_SIZE_OF_MANY } else { BUFFER_SIZE };
+        let routes = Arc::new(Routes::new(plan));
         let gathers = ring.params().is_feature_min_timeout();
         let buffers = Buffers::register(&ring, GROUP, u16::try_from(count).unwrap_or(1024), buffer_size)?;
         let slot = || Slot { fd: None, generation: 0, receiving: Receiving::No, skip: 0 };
@@ -149,7 +153,8 @@ impl Uring {
             buffers: Some(buffers),
             buffer_size,
             gathers,
-            routes: Arc::new(Routes::new(plan)),
+            discards: routes.can_discard(),
+            routes,
             request: plan.request.wire.clone(),
             slots: std::iter::repeat_with(slot).take(connections).collect(),
             long_answers: false,
@@ -434,6 +439,7 @@ impl Driver for Uring {
 
     #[inline]
     fn receive(&mut self, conn: ConnId, skip: u64) {
+        let skip = if self.discards { skip } else { 0 };
         let slot = &mut self.slots[conn.index()];
         match slot.receiving {
             Receiving::Multishot if skip < SKIP_AT_LEAST => {}
