@@ -2,8 +2,11 @@
 //! wait and when to end. What becomes of one request is in [`crate::exchange`].
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use brunt_model::plan::{Load, Plan};
+use brunt_model::plan::{Endpoint, Load, Plan};
 use brunt_model::snapshot::{CoreTime, Stats};
 use brunt_model::split::Share;
 
@@ -13,7 +16,8 @@ use crate::conn::head::HeadCache;
 use crate::exchange::{Conn, State};
 use crate::io::{ConnId, Driver};
 use crate::limits::{
-    BACKOFF_NS, CONNECT_TRIES, CONNECTS_IN_FLIGHT_MAX, CONNECTS_PER_SWEEP_MAX, SEND_BATCH, STALL_NS, SWEEP_NS,
+    BACKOFF_NS, CONNECT_TRIES, CONNECTS_IN_FLIGHT_MAX, CONNECTS_PER_SWEEP_MAX, DISPATCH_MAX, SEND_BATCH,
+    STALL_NS, SWEEP_NS,
 };
 use crate::pacer::{Pacer, Wait};
 use crate::pool::Pool;
@@ -56,7 +60,7 @@ pub(crate) struct Settings {
     pub(crate) interval_ns: u64,
     pub(crate) request_bytes: u64,
     pub(crate) keep_alive: bool,
-    pub(crate) plan: std::sync::Arc<Plan>,
+    pub(crate) plan: Arc<Plan>,
     /// The load ends this long after T0.
     duration_ns: u64,
     connects_ahead: u64,
@@ -67,6 +71,8 @@ pub(crate) struct Settings {
 pub(crate) struct Progress {
     t0: u64,
     end: u64,
+    /// When the last request could begin.
+    sent_until: u64,
     drain_until: u64,
     pub(crate) next_sweep: u64,
     next_tick: u64,
@@ -84,6 +90,8 @@ pub(crate) struct Progress {
 pub(crate) struct CoreEnd {
     pub(crate) total: Stats,
     pub(crate) ended_at: u64,
+    /// When the last request could begin.
+    pub(crate) sent_until: u64,
     pub(crate) arrivals_in_flight: u64,
     pub(crate) requests_in_flight: u64,
     pub(crate) late_for_connections: u64,
@@ -109,6 +117,8 @@ pub(crate) struct CoreLoop<D: Driver, C: Clock> {
     pub(crate) in_flight: u64,
     pub(crate) connects_failed: u64,
     pub(crate) ever_connected: bool,
+    /// Some core of this run has connected.
+    pub(crate) reached: Arc<AtomicBool>,
     /// New requests may begin.
     pub(crate) sending: bool,
     stop: StopSwitch,
@@ -120,7 +130,7 @@ pub(crate) struct CoreLoop<D: Driver, C: Clock> {
 impl<D: Driver, C: Clock> CoreLoop<D, C> {
     /// Everything is allocated here; the loop allocates nothing.
     pub(crate) fn new(
-        plan: &std::sync::Arc<Plan>,
+        plan: &Arc<Plan>,
         share: Share,
         pace: Pace,
         driver: D,
@@ -133,13 +143,14 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         Self {
             conns: std::iter::repeat_with(Conn::default).take(connections as usize).collect(),
             deadlines: vec![NEVER; connections as usize],
-            pool: Pool::new(connections, plan.endpoints.len(), plan.source_ips.len()),
+            pool: Pool::new(connections, sources_by_endpoint(plan)),
             work: work_of(plan, share, pace),
             context: h1::Context {
                 cache: HeadCache::default(),
                 to_head_request: plan.request.is_head(),
                 body_limit: plan.body_limit.0,
             },
+            reached: exchange.reached.clone(),
             recorder: Recorder::new(worker, core, names, exchange, plan.late_over.0),
             settings: Settings::new(plan, share),
             driver,
@@ -245,7 +256,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
     #[inline]
     fn waited(&mut self, until: u64) {
         let now = self.clock.now();
-        self.progress.seen = now.min(until);
+        self.progress.seen = now.min(until).max(self.progress.seen);
         self.now();
     }
 
@@ -255,8 +266,9 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         if !self.sending {
             return;
         }
-        while let Work::Open { pacer, .. } = &mut self.work {
-            let Some(intended) = pacer.take(now) else { break };
+        for _ in 0..DISPATCH_MAX {
+            let Work::Open { pacer, .. } = &mut self.work else { return };
+            let Some(intended) = pacer.take(now) else { return };
             self.arrive(intended, now);
             now = self.now();
         }
@@ -306,12 +318,15 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             Work::Closed { users, .. } => u64::from(*users),
             Work::Open { .. } => self.settings.connects_ahead.max(8),
         };
-        !self.ever_connected && self.connects_failed >= CONNECT_TRIES * users
+        // Another core's connection shows that the target is there.
+        let reached = self.ever_connected || self.reached.load(Ordering::Relaxed);
+        !reached && users > 0 && self.connects_failed >= CONNECT_TRIES * users
     }
 
     fn stop_sending(&mut self, now: u64) {
         if self.sending {
             self.sending = false;
+            self.progress.sent_until = now;
             self.progress.drain_until = now + self.settings.drain_ns;
         }
     }
@@ -342,7 +357,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
     #[inline]
     fn wait(&mut self) {
         let now = self.stamp();
-        let other = self.progress.next_sweep.min(if self.sending { self.progress.end } else { NEVER });
+        let other = self.progress.next_sweep.min(self.end_to_wake_for());
         let wait = match &self.work {
             Work::Open { pacer, .. } if self.sending => pacer.wait(now, other),
             _ => Wait::Sleep(other),
@@ -356,9 +371,21 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             Wait::Gather(until) | Wait::Sleep(until) => {
                 self.driver.wait(now, until);
                 self.waited(until);
-                self.learn_wake_up(until);
+                if until > now {
+                    self.learn_wake_up(until);
+                }
             }
         }
+    }
+
+    /// The end of the load, where nothing else wakes the core for it.
+    #[inline]
+    const fn end_to_wake_for(&self) -> u64 {
+        let slots_left = match &self.work {
+            Work::Open { pacer, .. } => pacer.next().is_some(),
+            Work::Closed { .. } => false,
+        };
+        if self.sending && !slots_left { self.progress.end } else { NEVER }
     }
 
     /// A sleep that reached its end tells what waking up costs.
@@ -375,10 +402,8 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
     fn spin(&mut self, from: u64, until: u64) {
         self.driver.submit();
         let mut now = from;
-        while now < until {
-            if self.driver.poll() {
-                break;
-            }
+        // A core that is behind its schedule must still hear of answers, so it looks at least once.
+        while !self.driver.poll() && now < until {
             std::hint::spin_loop();
             now = self.now();
         }
@@ -418,12 +443,16 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
 
     fn end(mut self) -> CoreEnd {
         let now = self.progress.ended_at;
+        if self.stop.get() < Stop::Now {
+            self.give_up_all(now);
+        }
         self.rotate(self.tick(), now, true);
         let (arrivals, requests) = (self.in_flight + self.backlog_len(), self.in_flight);
         let (total, late_for_connections) = self.recorder.into_total();
         CoreEnd {
             total,
             ended_at: now,
+            sent_until: self.progress.sent_until,
             arrivals_in_flight: arrivals,
             requests_in_flight: requests,
             late_for_connections,
@@ -434,7 +463,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
 }
 
 impl Settings {
-    fn new(plan: &std::sync::Arc<Plan>, share: Share) -> Self {
+    fn new(plan: &Arc<Plan>, share: Share) -> Self {
         let connects_ahead = match plan.load {
             Load::Closed { users, .. } => share.of(u64::from(users)),
             Load::Open { warm_connections, .. } => share.of(u64::from(warm_connections)),
@@ -478,6 +507,18 @@ fn work_of(plan: &Plan, share: Share, pace: Pace) -> Work {
             }
         }
     }
+}
+
+/// By endpoint, the source addresses of its family.
+fn sources_by_endpoint(plan: &Plan) -> Vec<Vec<usize>> {
+    let fitting = |endpoint: &Endpoint| match endpoint {
+        Endpoint::Unix(_) => Vec::new(),
+        Endpoint::Ip(to) => {
+            let same_family = |(_, from): &(usize, &IpAddr)| from.is_ipv4() == to.is_ipv4();
+            plan.source_ips.iter().enumerate().filter(same_family).map(|(index, _)| index).collect()
+        }
+    };
+    plan.endpoints.iter().map(fitting).collect()
 }
 
 /// The wait after so many failed connects in a row.

@@ -1,5 +1,7 @@
 //! What becomes of one request: from its beginning through its connection to its sample.
 
+use std::sync::atomic::Ordering;
+
 use brunt_model::outcome::{ErrorKind, Outcome};
 use brunt_model::sample::Sample;
 use brunt_model::snapshot::judge;
@@ -33,6 +35,8 @@ pub(crate) struct Job {
     ready: u64,
     /// It had waited with all allowed connections in use.
     capped: bool,
+    /// Its connection ended before it was sent, and it got another.
+    reconnected: bool,
 }
 
 /// One place for a connection. In a closed load each user owns one.
@@ -63,8 +67,8 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             return;
         }
         *remaining -= 1;
-        conn.job = Some(Job { intended, ready: intended, capped: false });
-        self.recorder.counters().scheduled += 1;
+        conn.job = Some(Job { intended, ready: intended, capped: false, reconnected: false });
+        self.recorder.scheduled(intended);
         self.recorder.counters().started += 1;
         self.in_flight += 1;
         match conn.state {
@@ -78,7 +82,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
 
     /// A slot of the schedule is due.
     pub(crate) fn arrive(&mut self, intended: u64, now: u64) {
-        self.recorder.counters().scheduled += 1;
+        self.recorder.scheduled(intended);
         if let Some(conn) = self.pool.take_idle() {
             self.assign(conn, Arrival { intended, dispatched: now, capped: false }, now);
             return;
@@ -91,7 +95,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         let Work::Open { backlog, max_backlog, .. } = &mut self.work else { return };
         if backlog.len() > *max_backlog + connecting {
             backlog.pop_back();
-            self.recorder.counters().dropped += 1;
+            self.recorder.dropped(intended);
         } else if backlog.len() > connecting
             && all_in_use
             && let Some(arrival) = backlog.back_mut()
@@ -105,7 +109,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         let Arrival { intended, dispatched, capped } = arrival;
         // Waiting for a connection to be made is the target's time; coming late to the slot is ours.
         let ready = if capped { intended } else { now - (dispatched - intended) };
-        self.conns[conn.index()].job = Some(Job { intended, ready, capped });
+        self.conns[conn.index()].job = Some(Job { intended, ready, capped, reconnected: false });
         self.recorder.counters().started += 1;
         self.in_flight += 1;
         self.queue_send(conn);
@@ -170,7 +174,10 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
     fn connected(&mut self, id: ConnId, now: u64) {
         let conn = &mut self.conns[id.index()];
         self.pool.connect_ended(conn.route, true);
-        self.ever_connected = true;
+        if !self.ever_connected {
+            self.ever_connected = true;
+            self.reached.store(true, Ordering::Relaxed);
+        }
         self.deadlines[id.index()] = NEVER;
         conn.failures = 0;
         self.recorder.record_connect(now.saturating_sub(conn.connect_begun));
@@ -195,18 +202,20 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         let conn = &mut self.conns[id.index()];
         conn.state = State::Closed;
         conn.failures += 1;
+        let (job, failures) = (conn.job.take(), conn.failures);
+        let had_job = job.is_some();
+        if let Some(job) = job {
+            self.finish(job, id, Outcome::Failed(kind), now, false);
+        }
         match &self.work {
-            Work::Closed { .. } => {
-                let failures = conn.failures;
-                if let Some(job) = conn.job.take() {
-                    self.finish(job, id, Outcome::Failed(kind), now, false);
-                    self.conns[id.index()].state = State::Backoff;
-                    self.deadlines[id.index()] = now + backoff_ns(failures);
-                }
+            Work::Closed { .. } if had_job => {
+                self.conns[id.index()].state = State::Backoff;
+                self.deadlines[id.index()] = now + backoff_ns(failures);
             }
+            Work::Closed { .. } => {}
             Work::Open { .. } => {
                 self.pool.give_free(id);
-                if let Some(arrival) = self.take_backlog() {
+                if !had_job && let Some(arrival) = self.take_backlog() {
                     self.fail_arrival(arrival, kind, now);
                 }
             }
@@ -348,7 +357,8 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         let outcome = judge(answer.status, self.settings.plan.accepts(answer.status));
         self.deadlines[id.index()] = NEVER;
         self.finish(job, id, outcome, now, true);
-        if answer.reusable && self.settings.keep_alive {
+        // An answer may come before the request is out; what is left of it must not meet the next one.
+        if answer.reusable && self.settings.keep_alive && self.driver.sent_whole(id) {
             self.driver.receive(id, 0);
             self.make_idle(id, now);
         } else {
@@ -394,6 +404,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
                 Progress::Failed(kind) => self.broken(id, kind, now),
                 Progress::More { .. } => {}
             },
+            (State::Queued, None) if self.reconnect_once(id, now) => {}
             (State::Busy | State::Queued, kind) => {
                 self.broken(id, kind.unwrap_or(ErrorKind::ClosedEarly), now)
             }
@@ -402,6 +413,32 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             }
             (State::Idle, _) => self.drop_idle(id, now),
             (State::Closed | State::Backoff, _) => {}
+        }
+    }
+
+    /// The connection ended under a request that was not sent yet: it gets a new one, once.
+    fn reconnect_once(&mut self, id: ConnId, now: u64) -> bool {
+        let Some(job) = &mut self.conns[id.index()].job else { return false };
+        if std::mem::replace(&mut job.reconnected, true) {
+            return false;
+        }
+        self.driver.close(id);
+        self.pool.closed();
+        self.begin_connect(id, now);
+        true
+    }
+
+    /// Requests that the end of the drain finds under way: they took this long and did not end.
+    pub(crate) fn give_up_all(&mut self, now: u64) {
+        for index in 0..self.conns.len() {
+            let sent = self.conns[index].state == State::Busy;
+            if let Some(job) = self.conns[index].job.take() {
+                let id = ConnId(u32::try_from(index).unwrap_or(u32::MAX));
+                self.finish(job, id, Outcome::Failed(ErrorKind::TimeoutTotal), now, sent);
+            }
+        }
+        while let Some(arrival) = self.take_backlog() {
+            self.fail_arrival(arrival, ErrorKind::TimeoutTotal, now);
         }
     }
 

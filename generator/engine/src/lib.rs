@@ -97,6 +97,8 @@ pub struct Finished {
     pub total: Stats,
     /// From T0 to the end of the last core.
     pub elapsed: Nanos,
+    /// From T0 to when the last request could begin.
+    pub load_time: Nanos,
     pub arrivals_in_flight: u64,
     pub requests_in_flight: u64,
     /// Late slots that waited because every allowed connection was in use.

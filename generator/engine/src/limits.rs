@@ -44,6 +44,13 @@ pub const LONG_WAIT_NS: u64 = 2_000_000;
 /// sends, takes a tenth of it.
 pub const STALL_NS: u64 = 500_000;
 
+/// Slots sent in one go when the core is behind, before it looks at answers again.
+pub const DISPATCH_MAX: usize = 64;
+
+/// A request up to this size is in the socket as soon as it is sent. Of a longer one the driver watches the end, so
+/// that no other follows while it is still being written.
+pub const SHORT_REQUEST_MAX: usize = 16 * 1024;
+
 /// Connects under way at once on one core: more would overflow a server's listen queue.
 pub const CONNECTS_IN_FLIGHT_MAX: usize = 128;
 

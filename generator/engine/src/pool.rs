@@ -11,9 +11,10 @@ pub(crate) struct Pool {
     connecting: usize,
     open: usize,
     endpoints: Vec<Health>,
-    sources: usize,
-    /// Turns over endpoints and sources.
+    /// By endpoint, the source addresses that fit it; empty leaves the choice to the kernel.
+    sources: Vec<Vec<usize>>,
     turn: usize,
+    source_turn: usize,
 }
 
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -25,15 +26,16 @@ enum Health {
 
 impl Pool {
     #[must_use]
-    pub(crate) fn new(capacity: u32, endpoints: usize, sources: usize) -> Self {
+    pub(crate) fn new(capacity: u32, sources: Vec<Vec<usize>>) -> Self {
         Self {
             free: (0..capacity).rev().map(ConnId).collect(),
             idle: Vec::with_capacity(capacity as usize),
             connecting: 0,
             open: 0,
-            endpoints: vec![Health::Unknown; endpoints],
+            endpoints: vec![Health::Unknown; sources.len()],
             sources,
             turn: 0,
+            source_turn: 0,
         }
     }
 
@@ -103,13 +105,26 @@ impl Pool {
         let count = self.endpoints.len();
         let usable = |&endpoint: &usize| !any_good || self.endpoints[endpoint] != Health::Bad;
         let endpoint = (0..count).map(|step| (turn + step) % count).find(usable).unwrap_or(0);
-        Route { endpoint, source: (self.sources > 0).then(|| turn % self.sources) }
+        self.route_to(endpoint)
     }
 
-    /// Another address to try after this one failed, while none is known to be good.
+    fn route_to(&mut self, endpoint: usize) -> Route {
+        let fitting = &self.sources[endpoint];
+        let source = (!fitting.is_empty()).then(|| fitting[self.source_turn % fitting.len()]);
+        self.source_turn = self.source_turn.wrapping_add(1);
+        Route { endpoint, source }
+    }
+
+    /// Another address to try after one that never answered failed; one that did answer has failed for good.
     pub(crate) fn other_route(&mut self, failed: Route, tries: usize) -> Option<Route> {
-        (tries < self.endpoints.len())
-            .then(|| Route { endpoint: (failed.endpoint + 1) % self.endpoints.len(), source: failed.source })
+        let count = self.endpoints.len();
+        if tries >= count || self.endpoints[failed.endpoint] == Health::Good {
+            return None;
+        }
+        let any_good = self.endpoints.contains(&Health::Good);
+        let wanted = |&endpoint: &usize| !any_good || self.endpoints[endpoint] == Health::Good;
+        let endpoint = (1..count).map(|step| (failed.endpoint + step) % count).find(wanted)?;
+        Some(self.route_to(endpoint))
     }
 }
 
@@ -119,7 +134,7 @@ mod tests {
 
     #[test]
     fn routes_take_turns_and_avoid_what_never_answered() {
-        let mut pool = Pool::new(4, 3, 2);
+        let mut pool = Pool::new(4, vec![vec![0, 1]; 3]);
         let routes: Vec<_> = (0..3).map(|_| pool.next_route()).collect();
         assert_eq!(routes.iter().map(|route| route.endpoint).collect::<Vec<_>>(), [0, 1, 2]);
         assert_eq!(routes.iter().map(|route| route.source).collect::<Vec<_>>(), [Some(0), Some(1), Some(0)]);
@@ -133,10 +148,30 @@ mod tests {
 
     #[test]
     fn every_address_is_tried_once_before_giving_up() {
-        let mut pool = Pool::new(1, 2, 0);
+        let mut pool = Pool::new(1, vec![Vec::new(); 2]);
         let first = pool.next_route();
         let second = pool.other_route(first, 1).expect("one is left");
         assert_ne!(first.endpoint, second.endpoint);
         assert_eq!(pool.other_route(second, 2), None);
+    }
+
+    #[test]
+    fn an_address_that_answered_before_is_not_replaced_by_one_that_never_did() {
+        let mut pool = Pool::new(2, vec![Vec::new(); 2]);
+        let (first, second) = (pool.next_route(), pool.next_route());
+        for (route, good) in [(first, true), (second, false)] {
+            pool.connect_begun();
+            pool.connect_ended(route, good);
+        }
+        assert_eq!(pool.other_route(second, 1), Some(first));
+        assert_eq!(pool.other_route(first, 1), None);
+    }
+
+    #[test]
+    fn sources_are_of_the_endpoints_family() {
+        let mut pool = Pool::new(4, vec![vec![1], vec![0, 2]]);
+        let routes: Vec<_> =
+            (0..4).map(|_| pool.next_route()).map(|route| (route.endpoint, route.source)).collect();
+        assert_eq!(routes, [(0, Some(1)), (1, Some(2)), (0, Some(1)), (1, Some(2))]);
     }
 }

@@ -3,6 +3,8 @@
 //! The snapshots in circulation are made at the start. A core fills one, sends it, and goes on with one that came
 //! back; if none has come back, it goes on filling the same one, and nothing is lost.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::Duration;
 
@@ -16,6 +18,8 @@ const LAST_SEEN_WITHIN: Duration = Duration::from_millis(500);
 pub(crate) struct Exchange {
     pub(crate) filled: SyncSender<Box<Snapshot>>,
     pub(crate) returned: Receiver<Box<Snapshot>>,
+    /// Some core of this run has connected.
+    pub(crate) reached: Arc<AtomicBool>,
 }
 
 /// An empty snapshot of a core.
@@ -68,6 +72,23 @@ impl Recorder {
     #[inline(always)]
     pub(crate) const fn counters(&mut self) -> &mut Counters {
         &mut self.current.stats.counters
+    }
+
+    /// Counts an arrival that is due.
+    #[inline]
+    pub(crate) fn scheduled(&mut self, intended: u64) {
+        let measured = intended >= self.measured_from;
+        let counters = self.counters();
+        counters.scheduled += 1;
+        counters.measured_scheduled += u64::from(measured);
+    }
+
+    /// Counts an arrival that found no room to wait.
+    pub(crate) fn dropped(&mut self, intended: u64) {
+        let measured = intended >= self.measured_from;
+        let counters = self.counters();
+        counters.dropped += 1;
+        counters.measured_dropped += u64::from(measured);
     }
 
     /// Counts the end of a request. `waited`: for a free connection, with all allowed ones in use.

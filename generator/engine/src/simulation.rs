@@ -63,6 +63,7 @@ fn plan(change: impl FnOnce(&mut Scenario)) -> Arc<Plan> {
 }
 
 struct Outcome {
+    stalled_ns: u64,
     end: CoreEnd,
     seen: Seen,
     ended_at: u64,
@@ -82,14 +83,16 @@ fn simulate_paced(seed: u64, plan: &Arc<Plan>, manners: Manners, pace: Pace) -> 
         back.send(blank(0, 0, 1)).unwrap();
     }
     drop(back); // Nobody acknowledges the last snapshot here.
-    let exchange = Exchange { filled, returned };
+    let exchange = Exchange { filled, returned, reached: Arc::default() };
     let mut core = CoreLoop::new(plan, ONE, pace, driver, clock, exchange, StopSwitch::default());
     core.open_ahead();
     let t0 = world.borrow().now + 1_000_000;
     let end = core.run(t0);
 
     let mut ledger = Ledger::new(1);
+    let mut stalled_ns = 0;
     for snapshot in snapshots.try_iter() {
+        stalled_ns += snapshot.time.stalled_ns;
         assert_eq!(ledger.admit(&snapshot), Admission::Admitted, "seed {seed}");
     }
     assert_eq!(ledger.total(), &end.total, "seed {seed}: the intervals sum to the total");
@@ -101,7 +104,7 @@ fn simulate_paced(seed: u64, plan: &Arc<Plan>, manners: Manners, pace: Pace) -> 
     let ended_at = end.ended_at - t0;
     assert!(ended_at <= latest, "seed {seed}: ended {ended_at} ns after T0");
     let seen = world.borrow().seen;
-    Outcome { end, seen, ended_at }
+    Outcome { stalled_ns, end, seen, ended_at }
 }
 
 /// What a completed count may be, given what the network delivered.
@@ -161,7 +164,10 @@ fn an_open_load_sends_exactly_its_schedule() {
 #[test]
 fn a_request_count_is_kept_exactly() {
     for (seed, requests) in [(1, 1), (2, 3), (3, 1_000)] {
-        let plan = plan(|s| s.load.requests = Some(requests));
+        let plan = plan(|s| {
+            s.load.requests = Some(requests);
+            s.load.duration = Some(Nanos::from_secs(60));
+        });
         assert_eq!(simulate(seed, &plan, ROUGH).end.total.counters.started, requests);
     }
 }
@@ -223,4 +229,41 @@ fn warm_up_is_counted_but_not_measured() {
     let total = simulate(3, &plan, Manners::PERFECT).end.total;
     assert_eq!((total.counters.completed, total.counters.measured), (1_500, 1_000));
     assert_eq!(total.requests[0].ended(), 1_000);
+}
+
+#[test]
+fn a_count_of_poisson_arrivals_is_kept_and_waiting_for_the_last_is_no_stall() {
+    for seed in 0..30 {
+        let plan = plan(|s| {
+            s.load.rate = Some(Rate::per_second(200));
+            s.load.arrivals = Arrivals::Poisson;
+            s.load.requests = Some(100);
+            s.load.duration = None;
+            s.seed = seed;
+        });
+        for pace in [Pace::Efficient, Pace::Precise] {
+            let outcome = simulate_paced(seed, &plan, Manners::PERFECT, pace);
+            assert_eq!(outcome.end.total.counters.scheduled, 100, "seed {seed} {pace:?}");
+            assert_eq!(outcome.stalled_ns, 0, "seed {seed} {pace:?}: nothing holds a simulated core up");
+        }
+    }
+}
+
+#[test]
+fn a_server_that_falls_silent_at_the_end_is_judged_for_it() {
+    let manners = Manners { silent: 1_000, ..Manners::PERFECT };
+    let patient = |s: &mut Scenario| {
+        s.http.first_byte_timeout = Nanos::from_secs(30);
+        s.http.total_timeout = Nanos::from_secs(60);
+    };
+    let open = plan(|s| {
+        patient(s);
+        s.load.rate = Some(Rate::per_second(100));
+    });
+    for (plan, requests) in [(plan(patient), 8), (open, 300)] {
+        let end = simulate(1, &plan, manners).end;
+        assert_eq!(end.total.requests[0].errors[ErrorKind::TimeoutTotal.index()], requests);
+        assert_eq!((end.requests_in_flight, end.arrivals_in_flight), (0, 0));
+        assert!(end.total.requests[0].response_failed.max() >= 10_000_000_000, "with the time they took");
+    }
 }

@@ -1,6 +1,6 @@
 //! One pinned thread a core: start barrier, T0, and the hand-over of snapshots.
 
-use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Barrier};
 use std::thread::JoinHandle;
@@ -68,12 +68,12 @@ pub(crate) fn run(
     drop(filled);
 
     start.ready.wait();
-    let t0 = clock.now() + T0_AHEAD_NS;
-    start.t0.store(t0, Ordering::Relaxed);
     if start.failed.load(Ordering::Relaxed) == 0 {
         let ids: Vec<_> = start.threads.iter().map(|id| id.load(Ordering::Relaxed)).collect();
         on_event(Event::Started { threads: &ids });
     }
+    let t0 = clock.now() + T0_AHEAD_NS;
+    start.t0.store(t0, Ordering::Relaxed);
     start.go.wait();
     follow(&snapshots, &returns, &threads, on_event);
     sum_up(plan, threads, t0)
@@ -104,6 +104,7 @@ fn sum_up(plan: &Plan, threads: Vec<CoreThread>, t0: u64) -> Result<Finished, En
     let mut finished = Finished {
         total: Stats::new(plan.request_names().len()),
         elapsed: Nanos::ZERO,
+        load_time: Nanos::ZERO,
         arrivals_in_flight: 0,
         requests_in_flight: 0,
         late_for_connections: 0,
@@ -125,6 +126,7 @@ impl Finished {
     fn add(&mut self, end: &CoreEnd, t0: u64) {
         self.total.merge(&end.total);
         self.elapsed = self.elapsed.max(Nanos(end.ended_at.saturating_sub(t0)));
+        self.load_time = self.load_time.max(Nanos(end.sent_until.saturating_sub(t0)));
         self.arrivals_in_flight += end.arrivals_in_flight;
         self.requests_in_flight += end.requests_in_flight;
         self.late_for_connections += end.late_for_connections;
@@ -155,6 +157,7 @@ fn spawn(
 ) -> Result<(Vec<CoreThread>, Returns), EngineError> {
     let shares = Share::of_one_worker(u32::try_from(parts.cores.len()).unwrap_or(u32::MAX));
     let (mut threads, mut returns) = (Vec::new(), Vec::new());
+    let reached = Arc::new(AtomicBool::new(false));
     for (share, &core) in shares.zip(&parts.cores) {
         let (back, returned) = sync_channel(SNAPSHOTS);
         for _ in 1..SNAPSHOTS {
@@ -169,7 +172,7 @@ fn spawn(
             io: parts.io,
             pace: parts.pace,
             clock,
-            exchange: Exchange { filled: filled.clone(), returned },
+            exchange: Exchange { filled: filled.clone(), returned, reached: reached.clone() },
             stop: stop.clone(),
             start: start.clone(),
         };

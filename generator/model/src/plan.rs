@@ -374,8 +374,9 @@ fn load(spec: &LoadSpec, seed: u64) -> Result<Load, PlanError> {
     in_range("the rate (-q)", Some(rate), Rate(1), Rate::MAX)?;
     let max_connections =
         spec.max_connections.unwrap_or(OPEN_CONNECTIONS_MAX).max(spec.connections.unwrap_or(1));
-    let by_count = spec.requests.map(|n| Nanos(whole_seconds_for(n, rate)));
-    let duration = spec.duration.or(by_count).unwrap_or(DURATION).min(DURATION_MAX);
+    // A count alone ends the load: then its slots end the schedule, not a time.
+    let without_time = if spec.requests.is_some() { DURATION_MAX } else { DURATION };
+    let duration = spec.duration.unwrap_or(without_time);
     let schedule = Schedule::new(spec.arrivals, seed)
         .then(Shape::Constant(rate), duration)
         .limited_to(spec.requests.unwrap_or(u64::MAX));
@@ -386,13 +387,6 @@ fn load(spec: &LoadSpec, seed: u64) -> Result<Load, PlanError> {
         max_connections,
         max_backlog: spec.max_backlog.unwrap_or_else(|| second_of_rate.clamp(1, BACKLOG_MAX)),
     })
-}
-
-/// Time enough for `requests` at `rate`, with a second to spare for arrivals that are not uniform.
-fn whole_seconds_for(requests: u64, rate: Rate) -> u64 {
-    let exact = u128::from(requests) * 1_000_000_000_000 / u128::from(rate.0);
-    let spare = exact / 10 + 1_000_000_000;
-    u64::try_from(exact + spare).unwrap_or(u64::MAX)
 }
 
 fn closed(spec: &LoadSpec) -> Result<Load, PlanError> {

@@ -164,6 +164,8 @@ pub struct Facts<'a> {
     pub run_id: String,
     pub started_at: String,
     pub elapsed: Nanos,
+    /// From T0 to when the last request could begin: what rates are taken over.
+    pub load_time: Nanos,
     pub stats: &'a Stats,
     pub late_for_connections: u64,
     pub arrivals_in_flight: u64,
@@ -188,7 +190,7 @@ impl Report {
         let stats = facts.stats;
         let all = stats.all_requests();
         let response = all.response();
-        let measured_for = Nanos(facts.elapsed.0.saturating_sub(plan.warmup.0));
+        let measured_for = Nanos(facts.load_time.0.saturating_sub(plan.warmup.0));
         let limits = check_limits(&plan.limits, stats, measured_for);
         let fault = facts.fault.clone().or_else(|| {
             let check = stats.counters.check(facts.arrivals_in_flight, facts.requests_in_flight);
@@ -259,19 +261,20 @@ fn evidence(
     });
     Evidence {
         open: plan.load.is_open(),
-        core_time: Nanos(facts.elapsed.0 * u64::from(facts.cores)),
+        core_time: Nanos(facts.load_time.0 * u64::from(facts.cores)),
         lag_p99: Nanos(facts.stats.lag.quantile(0.99)),
         response_p50: Nanos(response.quantile(0.5)),
-        scheduled: counters.scheduled,
+        scheduled: counters.measured_scheduled,
         late: counters.late,
         late_for_connections: facts.late_for_connections,
-        dropped: counters.dropped,
+        dropped: counters.measured_dropped,
         max_connections: plan.load.max_connections(),
         dwell_p99: None,
         busy_for: facts.busy_for,
         busiest: facts.busiest,
         overflows: counters.overflows,
         started: counters.started,
+        ended: all.ended(),
         no_port: all.errors[ErrorKind::NoPort.index()],
         no_fd: all.errors[ErrorKind::NoFd.index()],
         host: facts.host,

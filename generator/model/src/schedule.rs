@@ -213,7 +213,7 @@ impl Phase {
         // The estimate is within a few nanoseconds; galloping keeps the result exact whatever its error is.
         let mut step = 1;
         while !passed(time) {
-            time += step;
+            time = (time + step).min(self.duration.0);
             step *= 2;
         }
         let mut step = 1;
@@ -323,6 +323,9 @@ impl Iterator for Slots {
             if let Some(time) = phase.time_of(position) {
                 self.next += self.stride;
                 return Some(Nanos(phase.start.0 + time));
+            }
+            if self.phase + 1 == self.phases.len() {
+                return None;
             }
             self.passed += self.slots_of_phase();
             self.phase += 1;

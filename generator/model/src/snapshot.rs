@@ -28,10 +28,11 @@ pub struct Counters {
     pub connections_opened: u64,
     /// Completed after the warm-up.
     pub measured: u64,
+    /// Arrivals scheduled and dropped after the warm-up.
+    pub measured_scheduled: u64,
+    pub measured_dropped: u64,
     /// Slots sent later than the plan's lateness threshold, after the warm-up.
     pub late: u64,
-    /// Slots sent at all after the warm-up: what `late` is a share of.
-    pub sent: u64,
     /// Overflows of a ring or table that cost exactness.
     pub overflows: u64,
 }
@@ -51,8 +52,9 @@ impl Counters {
         self.bytes_out += other.bytes_out;
         self.connections_opened += other.connections_opened;
         self.measured += other.measured;
+        self.measured_scheduled += other.measured_scheduled;
+        self.measured_dropped += other.measured_dropped;
         self.late += other.late;
-        self.sent += other.sent;
         self.overflows += other.overflows;
     }
 
@@ -238,7 +240,6 @@ impl Stats {
         self.counters.measured += u64::from(completed);
         if let Some(lag) = sample.lag_ns() {
             self.lag.record(lag);
-            self.counters.sent += 1;
             self.counters.late += u64::from(lag > late_over_ns);
         }
         self.requests[name].record(sample);

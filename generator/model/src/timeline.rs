@@ -34,8 +34,8 @@ struct OpenTick {
     stats: Stats,
     /// By core, once it has reported.
     connections: Vec<Option<u64>>,
-    /// The longest time that a core's snapshot stands for.
-    wall: Nanos,
+    /// Completed a second, summed over the cores.
+    achieved: f64,
 }
 
 /// Builds the rows of one run.
@@ -79,7 +79,7 @@ impl Timeline {
             Err(position) => {
                 let (tick, stats) = (snapshot.tick, Stats::new(self.names));
                 let connections = vec![None; self.cores];
-                self.open.insert(position, OpenTick { tick, stats, connections, wall: Nanos::ZERO });
+                self.open.insert(position, OpenTick { tick, stats, connections, achieved: 0.0 });
                 position
             }
         };
@@ -88,7 +88,11 @@ impl Timeline {
         if let Some(connections) = open.connections.get_mut(snapshot.core as usize) {
             *connections = Some(snapshot.connections);
         }
-        open.wall = open.wall.max(Nanos(snapshot.time.wall_ns));
+        if snapshot.time.wall_ns > 0 {
+            // A core that could not hand over in time speaks for more than one interval.
+            let seconds = Nanos(snapshot.time.wall_ns).as_secs_f64();
+            open.achieved += snapshot.stats.counters.completed as f64 / seconds;
+        }
         let complete = self.open[0].connections.iter().all(Option::is_some);
         if complete || self.open.len() > OPEN_TICKS_MAX { self.close_oldest() } else { None }
     }
@@ -107,7 +111,6 @@ impl Timeline {
     fn row(&self, open: &OpenTick) -> Row {
         let all = open.stats.all_requests();
         let response = all.response();
-        let seconds = open.wall.as_secs_f64();
         let target = match &self.load {
             Load::Closed { .. } => None,
             Load::Open { schedule, .. } => {
@@ -119,7 +122,7 @@ impl Timeline {
         Row {
             tick: open.tick,
             target,
-            achieved: if seconds > 0.0 { open.stats.counters.completed as f64 / seconds } else { 0.0 },
+            achieved: open.achieved,
             p50: response.quantile(0.5),
             p99: response.quantile(0.99),
             kernel_p99: None,

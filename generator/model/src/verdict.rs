@@ -156,6 +156,8 @@ pub struct Evidence {
     pub busiest: f64,
     pub overflows: u64,
     pub started: u64,
+    /// Requests that ended after the warm-up.
+    pub ended: u64,
     pub no_port: u64,
     pub no_fd: u64,
     pub host: HostPressure,
@@ -268,13 +270,13 @@ fn overflow(e: &Evidence) -> Option<String> {
 
 fn own_failures(e: &Evidence, t: &Thresholds) -> Option<String> {
     let own = e.no_port + e.no_fd;
-    (ratio(own, e.started) > t.own_failures_share).then(|| {
+    (ratio(own, e.ended) > t.own_failures_share).then(|| {
         let mend = if e.no_port >= e.no_fd {
             "local ports ran out; give more --source-ip, widen net.ipv4.ip_local_port_range or keep connections alive"
         } else {
             "file descriptors ran out; raise the limit (ulimit -n) or lower the connections"
         };
-        format!("{own} of {} requests failed on this side; cause: {mend}", e.started)
+        format!("{own} of {} requests failed on this side; cause: {mend}", e.ended)
     })
 }
 
@@ -324,6 +326,7 @@ mod tests {
             response_p50: Nanos::from_micros(500),
             scheduled: 10_000,
             started: 10_000,
+            ended: 10_000,
             answers: 10_000,
             max_connections: 10_000,
             ..Evidence::default()

@@ -84,6 +84,7 @@ fn judge(
         run_id: identity.run_id,
         started_at: identity.started_at,
         elapsed: finished.elapsed,
+        load_time: finished.load_time,
         stats: &finished.total,
         late_for_connections: finished.late_for_connections,
         arrivals_in_flight: finished.arrivals_in_flight,

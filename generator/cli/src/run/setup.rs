@@ -90,7 +90,7 @@ fn choose_cores(
 ) -> Result<Vec<CoreId>, CommandError> {
     if let Some(CoreList(cores)) = asked {
         return match cores.iter().find(|core| !allowed.contains(core)) {
-            None => Ok(cores.clone()),
+            None => Ok(cores.iter().copied().take(cores_with_work(load)).collect()),
             Some(core) => {
                 let allowed: Vec<_> = allowed.iter().map(|core| core.0.to_string()).collect();
                 let allowed = allowed.join(",");
@@ -108,6 +108,11 @@ fn choose_cores(
     cores.truncate(cores_needed(load));
     cores.sort_unstable();
     Ok(cores)
+}
+
+/// A core without a connection could not send its part of the requests.
+const fn cores_with_work(load: &Load) -> usize {
+    load.max_connections() as usize
 }
 
 fn cores_needed(load: &Load) -> usize {

@@ -161,8 +161,11 @@ impl H1 {
         joined.extend_from_slice(now);
         let progress = self.heads(&joined, context);
         let progress = match progress {
-            Progress::More { .. } if !later.is_empty() && !self.in_head() => self.feed_slowly(later, context),
-            other => other,
+            other if later.is_empty() => other,
+            Progress::More { .. } if self.in_head() => Progress::Failed(ErrorKind::HeaderLimit),
+            Progress::More { .. } => self.feed_slowly(later, context),
+            Progress::Done(answer) => Progress::Done(Answer { reusable: false, ..answer }),
+            failed @ Progress::Failed(_) => failed,
         };
         if self.partial.is_empty() {
             // Keep the memory for the next split head.

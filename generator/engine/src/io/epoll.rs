@@ -181,15 +181,24 @@ impl Epoll {
             return None;
         }
         if self.slots[conn.index()].connecting {
-            return self.connect_ended(conn, bits);
+            let event = self.connect_ended(conn, bits);
+            if matches!(event, Some(Event::Connected(_))) {
+                // The peer may have spoken or closed already; this edge is not reported again.
+                self.note_readable(conn, generation, bits);
+            }
+            return event;
         }
-        if bits & READABLE != 0 {
-            self.reading = Some((conn, generation, bits & !libc::EPOLLIN & READABLE != 0));
-        }
+        self.note_readable(conn, generation, bits);
         if bits & libc::EPOLLOUT != 0 && self.slots[conn.index()].unsent > 0 {
             return self.write(conn).err().map(|kind| Event::Broken(conn, kind));
         }
         None
+    }
+
+    fn note_readable(&mut self, conn: ConnId, generation: u32, bits: libc::c_int) {
+        if bits & READABLE != 0 {
+            self.reading = Some((conn, generation, bits & !libc::EPOLLIN & READABLE != 0));
+        }
     }
 
     fn connect_ended(&mut self, conn: ConnId, bits: libc::c_int) -> Option<Event> {
@@ -280,6 +289,11 @@ impl Driver for Epoll {
         if let Err(kind) = self.write(conn) {
             self.failed.push((conn, self.slots[conn.index()].generation, kind));
         }
+    }
+
+    #[inline]
+    fn sent_whole(&self, conn: ConnId) -> bool {
+        self.slots[conn.index()].unsent == 0
     }
 
     fn submit(&mut self) {}

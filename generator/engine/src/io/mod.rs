@@ -65,6 +65,9 @@ pub(crate) trait Driver {
     /// Queues the plan's request to be sent whole.
     fn send(&mut self, conn: ConnId);
 
+    /// Has the kernel taken all of the request last sent?
+    fn sent_whole(&self, conn: ConnId) -> bool;
+
     /// Hands to the kernel whatever was queued.
     fn submit(&mut self);
 

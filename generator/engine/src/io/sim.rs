@@ -221,6 +221,10 @@ impl Driver for Sim {
         self.world.borrow_mut().answer(conn, life);
     }
 
+    fn sent_whole(&self, _conn: ConnId) -> bool {
+        true
+    }
+
     fn submit(&mut self) {}
 
     fn wait(&mut self, _now: u64, until: u64) {

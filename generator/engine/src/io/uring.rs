@@ -16,7 +16,7 @@ use io_uring::{IoUring, cqueue, opcode, squeue};
 use super::buffers::Buffers;
 use super::socket::{Routes, shut};
 use super::{ConnId, Driver, Event, LongTimer, Route, WaitEnd, connect_error, transfer_error};
-use crate::limits::{GATHER_NS, SEND_BATCH, SKIP_AT_LEAST, SKIP_AT_MOST};
+use crate::limits::{GATHER_NS, SEND_BATCH, SHORT_REQUEST_MAX, SKIP_AT_LEAST, SKIP_AT_MOST};
 
 const GROUP: u16 = 0;
 /// An answer of a few kilobytes fits one buffer ...
@@ -68,6 +68,8 @@ struct Slot {
     /// Tells completions of a closed connection from those of the next one in this place.
     generation: u32,
     receiving: Receiving,
+    /// A long request is still being written.
+    sending: bool,
     /// Bytes to discard with the next single receive.
     skip: u64,
 }
@@ -123,6 +125,7 @@ fn build_ring(connections: usize) -> io::Result<IoUring> {
     let mut builder = IoUring::builder();
     builder
         .setup_single_issuer()
+        .setup_submit_all()
         .setup_defer_taskrun()
         .setup_coop_taskrun()
         .setup_taskrun_flag()
@@ -147,7 +150,7 @@ impl Uring {
         let routes = Arc::new(Routes::new(plan));
         let gathers = ring.params().is_feature_min_timeout();
         let buffers = Buffers::register(&ring, GROUP, u16::try_from(count).unwrap_or(1024), buffer_size)?;
-        let slot = || Slot { fd: None, generation: 0, receiving: Receiving::No, skip: 0 };
+        let slot = || Slot { fd: None, generation: 0, receiving: Receiving::No, sending: false, skip: 0 };
         Ok(Self {
             ring: Some(ring),
             buffers: Some(buffers),
@@ -264,13 +267,22 @@ impl Uring {
                 errno => Event::Broken(conn, transfer_error(-errno)),
             })
         } else if op == Op::Send as u8 {
-            // Sends complete silently; one that reports did not send everything.
-            Some(Event::Broken(conn, transfer_error(-done.result.min(0))))
+            self.send_ended(conn, done.result)
         } else if op == Op::Connect as u8 {
             Some(self.connected(conn, done.result))
         } else {
             None
         }
+    }
+
+    /// Short sends complete silently; one that reports did not send everything.
+    fn send_ended(&mut self, conn: ConnId, result: i32) -> Option<Event> {
+        let slot = &mut self.slots[conn.index()];
+        if slot.sending && usize::try_from(result).is_ok_and(|sent| sent == self.request.len()) {
+            slot.sending = false;
+            return None;
+        }
+        Some(Event::Broken(conn, transfer_error(-result.min(0))))
     }
 
     fn connected(&mut self, conn: ConnId, result: i32) -> Event {
@@ -333,7 +345,7 @@ impl Driver for Uring {
         let fd = routes.open(route, true)?;
         let slot = &mut self.slots[conn.index()];
         slot.generation = slot.generation.wrapping_add(1);
-        (slot.receiving, slot.skip) = (Receiving::No, 0);
+        (slot.receiving, slot.sending, slot.skip) = (Receiving::No, false, 0);
         let entry = opcode::Connect::new(Fd(fd.as_raw_fd()), address.as_ptr(), address.len()).build();
         let entry = entry.user_data(user_data(Op::Connect, slot.generation, conn));
         slot.fd = Some(fd);
@@ -345,12 +357,19 @@ impl Driver for Uring {
     fn send(&mut self, conn: ConnId) {
         let Some((fd, generation)) = self.fd(conn) else { return };
         let len = u32::try_from(self.request.len()).unwrap_or(u32::MAX);
+        let short = self.request.len() <= SHORT_REQUEST_MAX;
+        self.slots[conn.index()].sending = !short;
         let entry = opcode::Send::new(fd, self.request.as_ptr(), len)
             .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL)
             .build()
-            .flags(squeue::Flags::SKIP_SUCCESS)
+            .flags(if short { squeue::Flags::SKIP_SUCCESS } else { squeue::Flags::empty() })
             .user_data(user_data(Op::Send, generation, conn));
         self.push(&entry);
+    }
+
+    #[inline]
+    fn sent_whole(&self, conn: ConnId) -> bool {
+        !self.slots[conn.index()].sending
     }
 
     #[inline]
@@ -396,6 +415,9 @@ impl Driver for Uring {
     /// The kernel says in shared memory whether it has anything for us.
     #[inline]
     fn poll(&mut self) -> bool {
+        if self.next < self.filled {
+            return true;
+        }
         let ring = self.ring();
         if ring.completion().is_empty() {
             if !ring.submission().taskrun() {
