@@ -19,13 +19,13 @@ impl Namespace {
     #[must_use]
     pub fn make_or_skip(test: &str) -> Option<Self> {
         if !skip::is_root() || !skip::has_program("ip") {
-            skip::skip(test, "a network namespace needs root and the program ip (iproute2)");
+            skip::skip(test, "needs root and the program ip (iproute2), for a network namespace");
             return None;
         }
         let number = MADE.fetch_add(1, Ordering::Relaxed);
         let namespace = Self { name: format!("brunt-test-{}-{number}", std::process::id()) };
         if let Err(error) = ip(&["netns", "add", &namespace.name]) {
-            skip::skip(test, &format!("no network namespace can be made here: {error}"));
+            skip::skip(test, &format!("needs a network namespace, which cannot be made here: {error}"));
             return None;
         }
         namespace.run(&["ip", "link", "set", "lo", "up"]);

@@ -61,7 +61,7 @@ impl Nginx {
     #[must_use]
     pub fn with_keepalive_or_skip(test: &str, keepalive_requests: u32) -> Option<Self> {
         if !skip::has_program("nginx") {
-            skip::skip(test, "nginx is not installed (apt-get install nginx)");
+            skip::skip(test, "needs nginx (apt-get install nginx)");
             return None;
         }
         for _ in 0..START_ATTEMPTS {

@@ -49,6 +49,7 @@ fn a_number_of_requests_is_exact() {
         ("-n 1 -c 1", 1),
         ("-n 3 -c 64", 3),
         ("-n 1001 -c 7 --cores 0", 1_001),
+        ("-n 100 -c 1 --cores 0-1", 100),
         ("-n 500 -c 10 --disable-keepalive", 500),
         ("-n 1k -z 20s -c 4", 1_000),
     ] {

@@ -44,7 +44,7 @@ fn exhausted_source_ports_are_counted_and_make_it_invalid() {
     let _turn = turn();
     let name = "exhausted_source_ports_are_counted_and_make_it_invalid";
     if !skip::has_program("sysctl") {
-        return skip::skip(name, "the program sysctl (procps) is not installed");
+        return skip::skip(name, "needs the program sysctl (procps)");
     }
     for io in IO {
         // A new one each time: ports of connections that have just ended stay taken for a while.

@@ -44,6 +44,22 @@ fn a_unix_socket() {
     gone.expect(7).expect_errors(&[("connect_refused", gone.errors("connect_refused"))]);
 }
 
+/// Bodies are not copied where the kernel can discard them, which it cannot on unix sockets.
+#[test]
+fn long_answers_over_a_unix_socket() {
+    let _turn = turn();
+    let Some(nginx) = Nginx::start_or_skip("long_answers_over_a_unix_socket") else { return };
+    for io in IO {
+        for size in ["64k", "1m"] {
+            let before = nginx.logged().len();
+            let way = format!("--unix-socket {} http://localhost/{size}", nginx.unix_socket().display());
+            let measured = check(&format!("--io {io} {way}"));
+            let bytes: u64 = nginx.logged()[before..].iter().map(|line| line.bytes).sum();
+            assert_eq!(measured.report.totals.bytes_in, bytes, "{io} {size}");
+        }
+    }
+}
+
 #[test]
 fn source_addresses_are_used_in_turn() {
     let _turn = turn();
