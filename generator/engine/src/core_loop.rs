@@ -16,8 +16,7 @@ use crate::conn::head::HeadCache;
 use crate::exchange::{Conn, State};
 use crate::io::{ConnId, Driver};
 use crate::limits::{
-    BACKOFF_NS, CONNECT_TRIES, CONNECTS_IN_FLIGHT_MAX, CONNECTS_PER_SWEEP_MAX, DISPATCH_MAX, SEND_BATCH,
-    STALL_NS, SWEEP_NS,
+    BACKOFF_NS, CONNECT_TRIES, CONNECTS_IN_FLIGHT_MAX, DISPATCH_MAX, SEND_BATCH, STALL_NS, SWEEP_NS,
 };
 use crate::pacer::{Pacer, Wait};
 use crate::pool::Pool;
@@ -174,7 +173,8 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         let give_up = self.clock.now() + self.settings.connect_ns;
         loop {
             let now = self.clock.now();
-            let mut burst = CONNECTS_PER_SWEEP_MAX;
+            // A few at a time, so that the time of the first is not that of the whole batch.
+            let mut burst = SEND_BATCH;
             while wanted > 0 && burst > 0 && self.pool.connecting() < CONNECTS_IN_FLIGHT_MAX {
                 let Some(conn) = self.pool.take_free() else { break };
                 self.begin_connect(conn, now);

@@ -155,9 +155,10 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
     }
 
     fn connect_by(&mut self, id: ConnId, route: Route, now: u64) -> bool {
+        let begun = self.now();
         let conn = &mut self.conns[id.index()];
         conn.state = State::Connecting;
-        (conn.route, conn.connect_begun) = (route, now);
+        (conn.route, conn.connect_begun) = (route, begun);
         conn.tries += 1;
         conn.machine.reset();
         self.deadlines[id.index()] = now + self.settings.connect_ns;

@@ -54,9 +54,6 @@ pub const SHORT_REQUEST_MAX: usize = 16 * 1024;
 /// Connects under way at once on one core: more would overflow a server's listen queue.
 pub const CONNECTS_IN_FLIGHT_MAX: usize = 128;
 
-/// Connections opened ahead of the run per sweep and core, for the same reason.
-pub const CONNECTS_PER_SWEEP_MAX: usize = 256;
-
 /// A user whose connect failed waits this long before the next, doubling up to the second value.
 pub const BACKOFF_NS: u64 = 5_000_000;
 pub const BACKOFF_NS_MAX: u64 = 320_000_000;
