@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use brunt_engine::{Event, Io, Pace, Parts, StopSwitch};
 use brunt_model::plan::{Inputs, compile};
-use brunt_model::scenario::{HttpSpec, LoadSpec, RequestSpec, Scenario};
+use brunt_model::scenario::Scenario;
 use brunt_model::schedule::Arrivals;
 use brunt_model::units::{CoreId, Nanos, Rate};
 
@@ -77,26 +77,11 @@ fn answer_all(mut stream: TcpStream, split: bool) {
 }
 
 fn scenario(address: SocketAddr, rate: Option<Rate>) -> Scenario {
-    Scenario {
-        name: None,
-        url: format!("http://{address}/"),
-        unix_socket: None,
-        source_ips: Vec::new(),
-        request: RequestSpec::default(),
-        load: LoadSpec {
-            connections: Some(8),
-            requests: None,
-            duration: Some(Nanos::from_millis(2_300)),
-            rate,
-            arrivals: Arrivals::Poisson,
-            max_connections: None,
-            max_backlog: None,
-        },
-        http: HttpSpec::default(),
-        warmup: Nanos::ZERO,
-        seed: 1,
-        limits: Vec::new(),
-    }
+    let mut scenario = Scenario::of(&format!("http://{address}/"));
+    scenario.load.connections = Some(8);
+    scenario.load.duration = Some(Nanos::from_millis(2_300));
+    (scenario.load.rate, scenario.load.arrivals) = (rate, Arrivals::Poisson);
+    scenario
 }
 
 /// Runs on core 0 and returns the engine thread's allocations until the barrier and at the end of each interval.

@@ -1,12 +1,10 @@
 //! The loop of one core. All control flow of the engine is here: when to look at the clock, what to send, when to
 //! wait and when to end. What becomes of one request is in [`crate::exchange`].
 
-use std::collections::VecDeque;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use brunt_model::plan::{Endpoint, Load, Plan};
+use brunt_model::plan::Plan;
 use brunt_model::snapshot::{CoreTime, Stats};
 use brunt_model::split::Share;
 
@@ -15,55 +13,12 @@ use crate::conn::h1;
 use crate::conn::head::HeadCache;
 use crate::exchange::{Conn, State};
 use crate::io::{ConnId, Driver};
-use crate::limits::{
-    BACKOFF_NS, CONNECT_TRIES, CONNECTS_IN_FLIGHT_MAX, DISPATCH_MAX, SEND_BATCH, STALL_NS, SWEEP_NS,
-};
-use crate::pacer::{Pacer, Wait};
+use crate::limits::{CONNECT_TRIES, CONNECTS_IN_FLIGHT_MAX, DISPATCH_MAX, SEND_BATCH, STALL_NS, SWEEP_NS};
+use crate::pacer::Wait;
 use crate::pool::Pool;
 use crate::record::{Exchange, Gauges, Recorder};
+use crate::settings::{NEVER, Settings, Work, connections_of, sources_by_endpoint, work_of};
 use crate::{Pace, Stop, StopSwitch};
-
-/// No deadline.
-pub(crate) const NEVER: u64 = u64::MAX;
-
-/// An arrival that waits for a connection.
-#[derive(Copy, Clone, Debug)]
-pub(crate) struct Arrival {
-    pub(crate) intended: u64,
-    /// When the core got to it.
-    pub(crate) dispatched: u64,
-    /// No connection could be opened for it: all that are allowed are in use.
-    pub(crate) capped: bool,
-}
-
-/// Where this core's requests come from.
-pub(crate) enum Work {
-    Closed {
-        /// Requests still to begin, if they are counted.
-        remaining: u64,
-        users: u32,
-    },
-    Open {
-        pacer: Pacer,
-        backlog: VecDeque<Arrival>,
-        max_backlog: usize,
-    },
-}
-
-/// The plan as far as one core needs it in its loop.
-pub(crate) struct Settings {
-    pub(crate) connect_ns: u64,
-    pub(crate) first_byte_ns: u64,
-    pub(crate) total_ns: u64,
-    pub(crate) drain_ns: u64,
-    pub(crate) interval_ns: u64,
-    pub(crate) request_bytes: u64,
-    pub(crate) keep_alive: bool,
-    pub(crate) plan: Arc<Plan>,
-    /// The load ends this long after T0.
-    duration_ns: u64,
-    connects_ahead: u64,
-}
 
 /// Instants and tallies of the loop itself.
 #[derive(Default)]
@@ -460,68 +415,4 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             unreachable: self.gave_up,
         }
     }
-}
-
-impl Settings {
-    fn new(plan: &Arc<Plan>, share: Share) -> Self {
-        let connects_ahead = match plan.load {
-            Load::Closed { users, .. } => share.of(u64::from(users)),
-            Load::Open { warm_connections, .. } => share.of(u64::from(warm_connections)),
-        };
-        Self {
-            connect_ns: plan.deadlines.connect.0,
-            first_byte_ns: plan.deadlines.first_byte.0,
-            total_ns: plan.deadlines.total.0,
-            drain_ns: plan.deadlines.drain.0,
-            interval_ns: plan.interval.0,
-            request_bytes: plan.request.wire.len() as u64,
-            keep_alive: plan.keep_alive,
-            plan: plan.clone(),
-            duration_ns: plan.load.duration().map_or(NEVER, |duration| duration.0),
-            connects_ahead,
-        }
-    }
-}
-
-/// Connections that one core may have open at once.
-pub(crate) fn connections_of(plan: &Plan, share: Share) -> u32 {
-    let part = share.of(u64::from(plan.load.max_connections()));
-    let least = u64::from(plan.load.is_open());
-    u32::try_from(part.max(least)).unwrap_or(u32::MAX)
-}
-
-fn work_of(plan: &Plan, share: Share, pace: Pace) -> Work {
-    match &plan.load {
-        Load::Closed { users, requests, .. } => Work::Closed {
-            remaining: requests.map_or(u64::MAX, |requests| share.of(requests)),
-            users: u32::try_from(share.of(u64::from(*users))).unwrap_or(u32::MAX),
-        },
-        Load::Open { schedule, max_backlog, .. } => {
-            let (offset, stride) = share.position();
-            let pacer = Pacer::new(schedule.slots(offset, stride), pace);
-            let max_backlog = usize::try_from(share.of(u64::from(*max_backlog))).unwrap_or(usize::MAX);
-            Work::Open {
-                pacer,
-                backlog: VecDeque::with_capacity(max_backlog + CONNECTS_IN_FLIGHT_MAX + 1),
-                max_backlog,
-            }
-        }
-    }
-}
-
-/// By endpoint, the source addresses of its family.
-fn sources_by_endpoint(plan: &Plan) -> Vec<Vec<usize>> {
-    let fitting = |endpoint: &Endpoint| match endpoint {
-        Endpoint::Unix(_) => Vec::new(),
-        Endpoint::Ip(to) => {
-            let same_family = |(_, from): &(usize, &IpAddr)| from.is_ipv4() == to.is_ipv4();
-            plan.source_ips.iter().enumerate().filter(same_family).map(|(index, _)| index).collect()
-        }
-    };
-    plan.endpoints.iter().map(fitting).collect()
-}
-
-/// The wait after so many failed connects in a row.
-pub(crate) fn backoff_ns(failures: u32) -> u64 {
-    (BACKOFF_NS << failures.min(8)).min(crate::limits::BACKOFF_NS_MAX)
 }

@@ -8,9 +8,10 @@ use brunt_model::snapshot::judge;
 
 use crate::clock::Clock;
 use crate::conn::h1::{Answer, H1, Progress};
-use crate::core_loop::{Arrival, CoreLoop, NEVER, Work, backoff_ns};
+use crate::core_loop::CoreLoop;
 use crate::io::{ConnId, Driver, Event, Route};
 use crate::limits::{CONNECTS_IN_FLIGHT_MAX, HEAD_DEADLINE_NS, SEND_BATCH};
+use crate::settings::{Arrival, NEVER, Work, backoff_ns};
 
 /// Where a connection stands.
 #[derive(Copy, Clone, PartialEq, Eq, Default, Debug)]

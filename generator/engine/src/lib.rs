@@ -12,6 +12,7 @@ pub mod limits;
 mod pacer;
 mod pool;
 mod record;
+mod settings;
 #[cfg(test)]
 mod simulation;
 mod threads;

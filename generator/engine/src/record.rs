@@ -22,22 +22,6 @@ pub(crate) struct Exchange {
     pub(crate) reached: Arc<AtomicBool>,
 }
 
-/// An empty snapshot of a core.
-#[must_use]
-pub(crate) fn blank(worker: u32, core: u32, names: usize) -> Box<Snapshot> {
-    Box::new(Snapshot {
-        worker,
-        core,
-        seq: 0,
-        tick: 0,
-        stats: Stats::new(names),
-        time: CoreTime::default(),
-        connections: 0,
-        arrivals_in_flight: 0,
-        requests_in_flight: 0,
-    })
-}
-
 /// What is known of the core when an interval ends.
 #[derive(Copy, Clone, Default, Debug)]
 pub(crate) struct Gauges {
@@ -60,7 +44,7 @@ pub(crate) struct Recorder {
 impl Recorder {
     #[must_use]
     pub(crate) fn new(worker: u32, core: u32, names: usize, exchange: Exchange, late_over_ns: u64) -> Self {
-        let (current, total) = (blank(worker, core, names), Stats::new(names));
+        let (current, total) = (Box::new(Snapshot::blank(worker, core, names)), Stats::new(names));
         Self { current, total, exchange, measured_from: 0, late_over_ns, late_for_connections: 0 }
     }
 
@@ -111,7 +95,7 @@ impl Recorder {
         let next = match self.exchange.returned.try_recv() {
             Ok(next) => next,
             // Nothing is recorded after the last; there is no need for memory to go on with.
-            Err(_) if last => blank(self.current.worker, self.current.core, 0),
+            Err(_) if last => Box::new(Snapshot::blank(self.current.worker, self.current.core, 0)),
             Err(_) => return false,
         };
         let mut done = std::mem::replace(&mut self.current, next);

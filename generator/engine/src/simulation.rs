@@ -6,15 +6,17 @@ use std::sync::mpsc::sync_channel;
 use brunt_model::ledger::{Admission, Ledger};
 use brunt_model::outcome::ErrorKind;
 use brunt_model::plan::{Inputs, Plan, compile};
-use brunt_model::scenario::{HttpSpec, LoadSpec, RequestSpec, Scenario};
+use brunt_model::scenario::Scenario;
 use brunt_model::schedule::Arrivals;
+use brunt_model::snapshot::Snapshot;
 use brunt_model::split::Share;
 use brunt_model::units::{Nanos, Rate};
 
-use crate::core_loop::{CoreEnd, CoreLoop, connections_of};
+use crate::core_loop::{CoreEnd, CoreLoop};
 use crate::io::sim::{Manners, Seen, network};
 use crate::limits::{QUANTUM_NS, SNAPSHOTS};
-use crate::record::{Exchange, blank};
+use crate::record::Exchange;
+use crate::settings::connections_of;
 use crate::{Pace, StopSwitch};
 
 const ONE: Share = Share { worker: 0, workers: 1, core: 0, cores: 1 };
@@ -32,31 +34,11 @@ const ROUGH: Manners = Manners {
 };
 
 fn plan(change: impl FnOnce(&mut Scenario)) -> Arc<Plan> {
-    let mut scenario = Scenario {
-        name: None,
-        url: "http://sim/".to_owned(),
-        unix_socket: None,
-        source_ips: Vec::new(),
-        request: RequestSpec::default(),
-        load: LoadSpec {
-            connections: Some(8),
-            requests: None,
-            duration: Some(Nanos::from_secs(3)),
-            rate: None,
-            arrivals: Arrivals::Uniform,
-            max_connections: None,
-            max_backlog: None,
-        },
-        http: HttpSpec {
-            connect_timeout: Nanos::from_millis(300),
-            first_byte_timeout: Nanos::from_millis(400),
-            total_timeout: Nanos::from_millis(500),
-            ..HttpSpec::default()
-        },
-        warmup: Nanos::ZERO,
-        seed: 1,
-        limits: Vec::new(),
-    };
+    let mut scenario = Scenario::of("http://sim/");
+    (scenario.load.connections, scenario.load.duration) = (Some(8), Some(Nanos::from_secs(3)));
+    scenario.http.connect_timeout = Nanos::from_millis(300);
+    scenario.http.first_byte_timeout = Nanos::from_millis(400);
+    scenario.http.total_timeout = Nanos::from_millis(500);
     change(&mut scenario);
     let addresses = vec!["127.0.0.1:80".parse().unwrap(), "127.0.0.2:80".parse().unwrap()];
     Arc::new(compile(&scenario, &Inputs { addresses, body: Vec::new() }).unwrap())
@@ -80,7 +62,7 @@ fn simulate_paced(seed: u64, plan: &Arc<Plan>, manners: Manners, pace: Pace) -> 
     let (filled, snapshots) = sync_channel(64);
     let (back, returned) = sync_channel(64);
     for _ in 0..SNAPSHOTS + 8 {
-        back.send(blank(0, 0, 1)).unwrap();
+        back.send(Box::new(Snapshot::blank(0, 0, 1))).unwrap();
     }
     drop(back); // Nobody acknowledges the last snapshot here.
     let exchange = Exchange { filled, returned, reached: Arc::default() };

@@ -12,11 +12,12 @@ use brunt_model::split::Share;
 use brunt_model::units::{CoreId, Nanos};
 
 use crate::clock::{Clock, RealClock};
-use crate::core_loop::{CoreEnd, CoreLoop, connections_of};
+use crate::core_loop::{CoreEnd, CoreLoop};
 use crate::io::epoll::Epoll;
 use crate::io::uring::Uring;
 use crate::limits::SNAPSHOTS;
-use crate::record::{Exchange, blank};
+use crate::record::Exchange;
+use crate::settings::connections_of;
 use crate::{EngineError, Event, Finished, Io, Pace, Parts, StopSwitch};
 
 /// T0 lies this far after the last core is ready, so that no core begins late.
@@ -161,7 +162,7 @@ fn spawn(
     for (share, &core) in shares.zip(&parts.cores) {
         let (back, returned) = sync_channel(SNAPSHOTS);
         for _ in 1..SNAPSHOTS {
-            let spare = blank(share.worker, share.core, plan.request_names().len());
+            let spare = Box::new(Snapshot::blank(share.worker, share.core, plan.request_names().len()));
             // The channel was made with room for all of them.
             let _ = back.try_send(spare);
         }

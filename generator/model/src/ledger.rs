@@ -76,21 +76,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::snapshot::CoreTime;
     use crate::snapshot::tests::stats;
 
     fn snapshot(core: u32, seq: u64, stats: Stats) -> Snapshot {
-        Snapshot {
-            worker: 0,
-            core,
-            seq,
-            tick: seq,
-            stats,
-            time: CoreTime::default(),
-            connections: 0,
-            arrivals_in_flight: 0,
-            requests_in_flight: 0,
-        }
+        Snapshot { seq, tick: seq, stats, ..Snapshot::blank(0, core, 0) }
     }
 
     proptest! {

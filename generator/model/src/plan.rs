@@ -458,45 +458,20 @@ fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::HttpSpec;
-    use crate::schedule::Arrivals;
-
-    fn scenario(url: &str) -> Scenario {
-        Scenario {
-            name: None,
-            url: url.to_owned(),
-            unix_socket: None,
-            source_ips: Vec::new(),
-            request: RequestSpec::default(),
-            load: LoadSpec {
-                connections: None,
-                requests: None,
-                duration: None,
-                rate: None,
-                arrivals: Arrivals::Uniform,
-                max_connections: None,
-                max_backlog: None,
-            },
-            http: HttpSpec::default(),
-            warmup: Nanos::ZERO,
-            seed: 1,
-            limits: Vec::new(),
-        }
-    }
 
     fn inputs() -> Inputs {
         Inputs { addresses: vec!["127.0.0.1:80".parse().unwrap()], body: Vec::new() }
     }
 
     fn error(change: impl FnOnce(&mut Scenario)) -> String {
-        let mut scenario = scenario("http://h/");
+        let mut scenario = Scenario::of("http://h/");
         change(&mut scenario);
         compile(&scenario, &inputs()).expect_err("the scenario is wrong").to_string()
     }
 
     #[test]
     fn a_bare_url_becomes_the_documented_defaults() {
-        let plan = compile(&scenario("http://h:8080/a/b?c=d"), &inputs()).unwrap();
+        let plan = compile(&Scenario::of("http://h:8080/a/b?c=d"), &inputs()).unwrap();
         let want = format!(
             "GET /a/b?c=d HTTP/1.1\r\nHost: h:8080\r\nUser-Agent: brunt/{}\r\nAccept: */*\r\n\r\n",
             env!("CARGO_PKG_VERSION")
@@ -512,7 +487,7 @@ mod tests {
 
     #[test]
     fn a_rate_makes_it_open() {
-        let mut open = scenario("http://h/");
+        let mut open = Scenario::of("http://h/");
         open.load.rate = Some(Rate::per_second(100_000));
         let plan = compile(&open, &inputs()).unwrap();
         let Load::Open { schedule, max_connections, max_backlog, .. } = &plan.load else { panic!() };
@@ -524,7 +499,7 @@ mod tests {
 
     #[test]
     fn a_count_ends_an_open_load_and_keeps_its_rate() {
-        let mut open = scenario("http://h/");
+        let mut open = Scenario::of("http://h/");
         (open.load.rate, open.load.requests) = (Some(Rate::per_second(2_000)), Some(3_000));
         let plan = compile(&open, &inputs()).unwrap();
         assert_eq!(plan.load.duration(), Some(Nanos::from_millis(1_500)));
@@ -534,7 +509,7 @@ mod tests {
     #[test]
     fn the_id_names_the_content() {
         let id = |seed| {
-            let mut s = scenario("http://h/");
+            let mut s = Scenario::of("http://h/");
             s.seed = seed;
             compile(&s, &inputs()).unwrap().id
         };
@@ -560,7 +535,7 @@ mod tests {
         ] {
             assert!(got.contains(want), "{got} should contain {want}");
         }
-        let nowhere = compile(&scenario("http://h/"), &Inputs::default()).unwrap_err();
+        let nowhere = compile(&Scenario::of("http://h/"), &Inputs::default()).unwrap_err();
         assert_eq!(nowhere, PlanError::NoAddress("h".into()));
     }
 }

@@ -295,6 +295,24 @@ pub struct Snapshot {
     pub requests_in_flight: u64,
 }
 
+impl Snapshot {
+    /// A core's first, with nothing counted yet.
+    #[must_use]
+    pub fn blank(worker: u32, core: u32, names: usize) -> Self {
+        Self {
+            worker,
+            core,
+            seq: 0,
+            tick: 0,
+            stats: Stats::new(names),
+            time: CoreTime::default(),
+            connections: 0,
+            arrivals_in_flight: 0,
+            requests_in_flight: 0,
+        }
+    }
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use proptest::prelude::*;

@@ -127,33 +127,13 @@ impl Busy {
 #[cfg(test)]
 mod tests {
     use brunt_model::plan::{Inputs, compile};
-    use brunt_model::scenario::{HttpSpec, LoadSpec, RequestSpec, Scenario};
-    use brunt_model::schedule::Arrivals;
+    use brunt_model::scenario::Scenario;
 
     use super::*;
 
     fn plan() -> Plan {
-        let load = LoadSpec {
-            connections: Some(2),
-            requests: None,
-            duration: None,
-            rate: None,
-            arrivals: Arrivals::Uniform,
-            max_connections: None,
-            max_backlog: None,
-        };
-        let scenario = Scenario {
-            name: None,
-            url: "http://127.0.0.1/".to_owned(),
-            unix_socket: None,
-            source_ips: Vec::new(),
-            request: RequestSpec::default(),
-            load,
-            http: HttpSpec::default(),
-            warmup: Nanos::ZERO,
-            seed: 1,
-            limits: Vec::new(),
-        };
+        let mut scenario = Scenario::of("http://127.0.0.1/");
+        scenario.load.connections = Some(2);
         let inputs = Inputs { addresses: vec!["127.0.0.1:80".parse().unwrap()], body: Vec::new() };
         compile(&scenario, &inputs).unwrap()
     }
@@ -161,17 +141,8 @@ mod tests {
     fn snapshot(core: u32, seq: u64, busy_percent: u64) -> Snapshot {
         let mut stats = Stats::new(1);
         stats.counters.bytes_in = 7;
-        Snapshot {
-            worker: 0,
-            core,
-            seq,
-            tick: seq,
-            stats,
-            time: CoreTime { wall_ns: 1_000_000_000, busy_ns: busy_percent * 10_000_000, stalled_ns: 0 },
-            connections: 1,
-            arrivals_in_flight: 0,
-            requests_in_flight: 0,
-        }
+        let time = CoreTime { wall_ns: 1_000_000_000, busy_ns: busy_percent * 10_000_000, stalled_ns: 0 };
+        Snapshot { seq, tick: seq, stats, time, connections: 1, ..Snapshot::blank(0, core, 0) }
     }
 
     fn observe(snapshots: &[Snapshot], counted: u64) -> Observed {

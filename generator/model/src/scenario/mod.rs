@@ -25,6 +25,25 @@ pub struct Scenario {
     pub limits: Vec<Limit>,
 }
 
+impl Scenario {
+    /// A bare run of a URL: everything else is left to the defaults.
+    #[must_use]
+    pub fn of(url: &str) -> Self {
+        Self {
+            name: None,
+            url: url.to_owned(),
+            unix_socket: None,
+            source_ips: Vec::new(),
+            request: RequestSpec::default(),
+            load: LoadSpec::default(),
+            http: HttpSpec::default(),
+            warmup: Nanos::ZERO,
+            seed: 1,
+            limits: Vec::new(),
+        }
+    }
+}
+
 #[derive(Clone, Default, Debug, Serialize, Deserialize)]
 pub struct RequestSpec {
     /// `GET` when empty.
@@ -34,7 +53,7 @@ pub struct RequestSpec {
 }
 
 /// How much load, and of which kind.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Default, Debug, Serialize, Deserialize)]
 pub struct LoadSpec {
     /// Users of a closed load, or connections kept open from the start of an open one.
     pub connections: Option<u32>,
