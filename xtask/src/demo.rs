@@ -27,12 +27,15 @@ pub(crate) fn run(arguments: &[String]) -> Result<u8, Failure> {
     let directory = root.join("target/demo");
     prepare(&directory)?;
     let address = target::free_address()?;
-    let _server = start_target(&brunt, &directory, address)?;
+    let apart = target::find_program("taskset").filter(|taskset| has_two_cpus(taskset));
+    let _server = start_target(&brunt, &directory, address, apart.as_deref())?;
+    let cores: &[&str] = if apart.is_some() { &["--cores", "1"] } else { &[] };
     let url = format!("http://{address}/");
     say(&format!("== brunt run {LOAD} -o text -o json={REPORT} {url}"));
     let status = Command::new(&brunt)
         .arg("run")
         .args(LOAD.split(' '))
+        .args(cores)
         .args(["-o", "text", "-o", &format!("json={REPORT}"), &url])
         .current_dir(&root)
         .stdin(Stdio::null())
@@ -54,26 +57,47 @@ fn prepare(directory: &Path) -> Result<(), Failure> {
     std::fs::write(directory.join("www/index.html"), BODY).map_err(fault)
 }
 
+/// CPU 1 for the engine and CPU 0, which most hosts use for their own work, for the target: apart, neither takes the other's time.
+fn has_two_cpus(taskset: &Path) -> bool {
+    ["0", "1"].iter().all(|cpu| {
+        let mut command = Command::new(taskset);
+        command.args(["-c", cpu, "true"]).stdout(Stdio::null()).stderr(Stdio::null());
+        command.status().is_ok_and(|status| status.success())
+    })
+}
+
+/// The target's process, away from the engine where `taskset` was found to work.
+fn target_process(program: &Path, apart: Option<&Path>) -> Command {
+    let Some(taskset) = apart else { return target::child(program) };
+    let mut command = target::child(taskset);
+    command.args(["-c", "0"]).arg(program);
+    command
+}
+
 /// nginx, and `brunt origin` where nginx is missing or does not start.
-fn start_target(brunt: &Path, directory: &Path, address: SocketAddr) -> Result<Server, Failure> {
+fn start_target(
+    brunt: &Path,
+    directory: &Path,
+    address: SocketAddr,
+    apart: Option<&Path>,
+) -> Result<Server, Failure> {
     if let Some(nginx) = target::find_program("nginx") {
         say(&format!("== target: {} on {address}", nginx.display()));
-        match start_nginx(&nginx, directory, address) {
+        match start_nginx(target_process(&nginx, apart), directory, address) {
             Ok(server) => return Ok(server),
             Err(failure) => say(&format!("nginx is of no use here: {}", failure.message)),
         }
     }
     say(&format!("== target: brunt origin on {address}"));
     let port = address.port().to_string();
-    let mut command = target::child(brunt);
+    let mut command = target_process(brunt, apart);
     command.args(["origin", "--port", &port]).stdin(Stdio::null()).stdout(Stdio::null());
     Server::start(&mut command, address)
 }
 
-fn start_nginx(nginx: &Path, directory: &Path, address: SocketAddr) -> Result<Server, Failure> {
+fn start_nginx(mut command: Command, directory: &Path, address: SocketAddr) -> Result<Server, Failure> {
     std::fs::write(directory.join("nginx.conf"), nginx_configuration(address))
         .map_err(|e| Failure::io("write nginx.conf", &e))?;
-    let mut command = target::child(nginx);
     // -e: without it nginx first tries its log of the whole system, which only root may write.
     command.arg("-p").arg(directory).args(["-c", "nginx.conf", "-e", "error.log"]);
     Server::start(command.stdin(Stdio::null()), address)
