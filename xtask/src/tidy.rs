@@ -36,3 +36,14 @@ fn check(files: &[File]) -> Vec<String> {
     manifests::check(files, &mut violations);
     violations
 }
+
+/// What a rule finds in a made-up file, compared with parts of the expected findings.
+#[cfg(test)]
+fn check_rule(rule: fn(&crate::tree::File, &mut Vec<String>), path: &str, text: &str, expected: &[&str]) {
+    let mut found = Vec::new();
+    rule(&crate::tree::file(path, text), &mut found);
+    assert_eq!(found.len(), expected.len(), "{found:?}");
+    for (found, expected) in found.iter().zip(expected) {
+        assert!(found.contains(expected), "{found}");
+    }
+}

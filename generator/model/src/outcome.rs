@@ -75,12 +75,6 @@ impl ErrorKind {
     pub const fn index(self) -> usize {
         self as usize
     }
-
-    /// The kind is the generator's own shortage, not the target's doing.
-    #[must_use]
-    pub const fn is_generators_own(self) -> bool {
-        matches!(self, Self::NoPort | Self::NoFd | Self::EngineLost | Self::DataExhausted)
-    }
 }
 
 /// How a request ended.

@@ -46,8 +46,6 @@ pub struct Timeline {
     cores: usize,
     open: Vec<OpenTick>,
     rows: Vec<Row>,
-    /// Ticks that found no room among the rows.
-    pub rows_left_out: u64,
 }
 
 impl Timeline {
@@ -61,7 +59,6 @@ impl Timeline {
             cores,
             open: Vec::new(),
             rows: Vec::new(),
-            rows_left_out: 0,
         }
     }
 
@@ -100,7 +97,6 @@ impl Timeline {
     fn close_oldest(&mut self) -> Option<&Row> {
         let open = self.open.remove(0);
         if self.rows.len() as u64 >= TIMELINE_ROWS_MAX {
-            self.rows_left_out += 1;
             return None;
         }
         let row = self.row(&open);

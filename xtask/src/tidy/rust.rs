@@ -45,16 +45,11 @@ fn is_test(file: &File) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{FILE_LINES_MAX, FUNCTION_LINES_MAX, check as collect};
-    use crate::tree::file;
+    use super::{FILE_LINES_MAX, FUNCTION_LINES_MAX};
+    use crate::tidy::check_rule;
 
     fn check(path: &str, text: &str, expected: &[&str]) {
-        let mut found = Vec::new();
-        collect(&file(path, text), &mut found);
-        assert_eq!(found.len(), expected.len(), "{found:?}");
-        for (found, expected) in found.iter().zip(expected) {
-            assert!(found.contains(expected), "{found}");
-        }
+        check_rule(super::check, path, text, expected);
     }
 
     fn function(name: &str, lines: usize) -> String {

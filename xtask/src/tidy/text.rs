@@ -47,16 +47,11 @@ fn begins_path(line: &str, path: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{LEFTOVERS, MACHINE_PATHS, check as collect};
-    use crate::tree::file;
+    use super::{LEFTOVERS, MACHINE_PATHS};
+    use crate::tidy::check_rule;
 
     fn check(path: &str, text: &str, expected: &[&str]) {
-        let mut found = Vec::new();
-        collect(&file(path, text), &mut found);
-        assert_eq!(found.len(), expected.len(), "{found:?}");
-        for (found, expected) in found.iter().zip(expected) {
-            assert!(found.contains(expected), "{found}");
-        }
+        check_rule(super::check, path, text, expected);
     }
 
     #[test]
