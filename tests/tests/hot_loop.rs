@@ -89,7 +89,8 @@ fn allocations(io: Io, rate: Option<Rate>, split: bool) -> Vec<u64> {
     let address = serve(split);
     let inputs = Inputs { addresses: vec![address], body: Vec::new() };
     let plan = Arc::new(compile(&scenario(address, rate), &inputs).unwrap());
-    let parts = Parts { io, pace: Pace::Efficient, cores: vec![CoreId(0)], trust_tsc: false };
+    let parts =
+        Parts { io, pace: Pace::Efficient, cores: vec![CoreId(0)], trust_tsc: false, tls: Arc::default() };
     let (mut thread, mut seen) = (0, Vec::new());
     let finished = brunt_engine::run(&plan, &parts, &StopSwitch::default(), &mut |event| {
         if let Event::Started { threads } = event {

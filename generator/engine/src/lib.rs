@@ -49,6 +49,8 @@ pub struct Parts {
     pub cores: Vec<CoreId>,
     /// The kernel's present clock source is the time stamp counter: it measured the counter and found it steady.
     pub trust_tsc: bool,
+    /// Trust and identity of an `https:` plan.
+    pub tls: Arc<conn::tls::Material>,
 }
 
 /// Ends a run from outside; clones share the same switch.

@@ -56,7 +56,7 @@ pub(crate) struct Settings {
 impl Settings {
     pub(crate) fn new(plan: &Arc<Plan>, share: Share) -> Self {
         let connects_ahead = match plan.load {
-            Load::Closed { users, .. } => share.of(u64::from(users)),
+            Load::Closed { connections: users, .. } => share.of(u64::from(users)),
             Load::Open { warm_connections, .. } => share.of(u64::from(warm_connections)),
         };
         Self {
@@ -83,7 +83,7 @@ pub(crate) fn connections_of(plan: &Plan, share: Share) -> u32 {
 
 pub(crate) fn work_of(plan: &Plan, share: Share, pace: Pace) -> Work {
     match &plan.load {
-        Load::Closed { users, requests, .. } => Work::Closed {
+        Load::Closed { connections: users, requests, .. } => Work::Closed {
             remaining: requests.map_or(u64::MAX, |requests| share.of(requests)),
             users: u32::try_from(share.of(u64::from(*users))).unwrap_or(u32::MAX),
         },

@@ -12,6 +12,7 @@ pub mod limit;
 pub mod outcome;
 pub mod plan;
 pub mod report;
+pub mod request;
 pub mod sample;
 pub mod scenario;
 pub mod schedule;

@@ -1,21 +1,19 @@
 //! A plan: a scenario with everything resolved and bounded, immutable, named by its content.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 use url::Url;
 
 use crate::limit::Limit;
-use crate::scenario::{LoadSpec, RequestSpec, Scenario, StatusRange};
+use crate::request::{REQUEST_HEAD_MAX, Request, hex, render};
+use crate::scenario::{HttpVersion, LoadSpec, ProxyKind, Scenario, StatusRange, TlsVersion};
 use crate::schedule::{Schedule, Shape};
 use crate::units::{Bytes, Nanos, Rate};
 
 /// Addresses kept of one name; more would make the plan unbounded.
 pub const ADDRESSES_MAX: usize = 64;
-/// Rendered size of one request without its body.
-pub const REQUEST_HEAD_MAX: usize = 64 * 1024;
 pub const CONNECTIONS_MAX: u32 = 1_000_000;
 /// Deadlines fit the histogram, whose range ends at 73 minutes.
 pub const DEADLINE_MAX: Nanos = Nanos::from_secs(3_600);
@@ -27,6 +25,10 @@ pub const TIMELINE_ROWS_MAX: u64 = 86_400;
 const CLOSED_CONNECTIONS: u32 = 50;
 const OPEN_CONNECTIONS_MAX: u32 = 10_000;
 const BACKLOG_MAX: u32 = 65_536;
+/// Requests under way on one connection: as many streams as servers allow at most, and as deep as pipelines help.
+pub const STREAMS_MAX: u32 = 1_000;
+pub const PIPELINE_MAX: u32 = 256;
+pub const REDIRECTS_MAX: u32 = 20;
 const DURATION: Nanos = Nanos::from_secs(10);
 /// How long answers still under way are waited for after the last request was sent.
 const DRAIN_MAX: Nanos = Nanos::from_secs(10);
@@ -58,31 +60,12 @@ impl std::fmt::Display for Endpoint {
     }
 }
 
-/// One request, rendered once.
-#[derive(Clone, Debug, Serialize)]
-pub struct Request {
-    /// The label in results: method and path, never the query.
-    pub name: String,
-    pub method: String,
-    /// The bytes on the wire, head and body.
-    #[serde(serialize_with = "digest_of_bytes")]
-    pub wire: Arc<[u8]>,
-}
-
-impl Request {
-    /// The answer to this request never has a body (RFC 9110 section 9.3.2).
-    #[must_use]
-    pub fn is_head(&self) -> bool {
-        self.method == "HEAD"
-    }
-}
-
 /// The workload model.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Load {
     /// Each user sends, waits for the end, and sends again.
-    Closed { users: u32, requests: Option<u64>, duration: Option<Nanos> },
+    Closed { connections: u32, requests: Option<u64>, duration: Option<Nanos> },
     /// Requests are sent when the schedule says so, whatever became of earlier ones.
     Open {
         schedule: Schedule,
@@ -113,7 +96,7 @@ impl Load {
     #[must_use]
     pub const fn max_connections(&self) -> u32 {
         match self {
-            Self::Closed { users, .. } => *users,
+            Self::Closed { connections, .. } => *connections,
             Self::Open { max_connections, .. } => *max_connections,
         }
     }
@@ -129,6 +112,37 @@ impl Load {
             }
         }
     }
+}
+
+/// What is spoken to the target, and how many requests a connection may have under way.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    Http1 { pipeline: u32 },
+    Http2 { streams: u32 },
+}
+
+/// How the target is to be reached by TLS. Certificates and keys are no part of a plan.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Tls {
+    /// Whose certificate is expected, and what is asked for by SNI where it is a name.
+    pub server_name: String,
+    /// The certificate is not verified.
+    pub insecure: bool,
+    pub min: TlsVersion,
+    pub max: TlsVersion,
+    pub resume: bool,
+}
+
+/// Connections lead to a proxy, which is asked for the target. Credentials are no part of a plan.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Proxy {
+    pub kind: ProxyKind,
+    /// The target, as the proxy is to find it.
+    pub host: String,
+    pub port: u16,
+    #[serde(skip)]
+    pub credentials: Option<(String, String)>,
 }
 
 /// Every wait has an end.
@@ -151,10 +165,18 @@ pub struct Plan {
     pub endpoints: Vec<Endpoint>,
     pub source_ips: Vec<IpAddr>,
     pub request: Request,
+    pub protocol: Protocol,
+    /// Set for an `https:` target.
+    pub tls: Option<Tls>,
+    pub proxy: Option<Proxy>,
     pub load: Load,
     pub keep_alive: bool,
     pub deadlines: Deadlines,
     pub body_limit: Bytes,
+    /// Bodies are decoded by their content coding, within `body_limit`.
+    pub decode: bool,
+    /// How many redirects of the same origin a request follows; `None` leaves them alone.
+    pub redirects: Option<u32>,
     pub ok_status: Vec<StatusRange>,
     /// Requests intended before this (from T0) are counted but neither measured nor judged.
     pub warmup: Nanos,
@@ -176,6 +198,22 @@ impl Plan {
         self.ok_status.iter().any(|range| (range.from..=range.to).contains(&status))
     }
 
+    /// Requests that one connection may have under way.
+    #[must_use]
+    pub const fn lanes(&self) -> u32 {
+        match self.protocol {
+            Protocol::Http1 { pipeline } => pipeline,
+            Protocol::Http2 { streams } => streams,
+        }
+    }
+
+    /// Scheme, host and port of the target, as in an `Origin` (RFC 6454 section 6.2).
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        let path = self.url.find("://").and_then(|at| self.url[at + 3..].find('/').map(|end| at + 3 + end));
+        &self.url[..path.unwrap_or(self.url.len())]
+    }
+
     /// Names of the requests, by the index used in [`crate::snapshot::Stats`].
     #[must_use]
     pub fn request_names(&self) -> Vec<String> {
@@ -188,8 +226,8 @@ impl Plan {
 pub enum PlanError {
     #[error("'{url}' is not a URL such as http://127.0.0.1:8080/path: {why}")]
     Url { url: String, why: String },
-    #[error("{scheme}: is not in this build; use an http:// URL")]
-    Scheme { scheme: String },
+    #[error("{what} is for {target}; {mend}")]
+    Combination { what: &'static str, target: &'static str, mend: &'static str },
     #[error("the name '{0}' has no address; check its spelling, or give one with --resolve")]
     NoAddress(String),
     #[error("method '{0}' is not a token (RFC 9110 section 9.1); use one such as GET or POST")]
@@ -234,12 +272,17 @@ pub fn compile(scenario: &Scenario, inputs: &Inputs) -> Result<Plan, PlanError> 
         endpoints,
         source_ips: scenario.source_ips.clone(),
         request,
+        protocol: protocol(scenario)?,
+        tls: tls(scenario, &url)?,
+        proxy: proxy(scenario, &url)?,
         interval: interval(load.duration()),
         late_over: gap.max(LATE_AT_LEAST),
         load,
         keep_alive: scenario.http.keep_alive,
         deadlines,
         body_limit: scenario.http.body_limit,
+        decode: scenario.http.compressed,
+        redirects: scenario.http.redirects,
         ok_status: scenario.http.ok_status.clone(),
         warmup: scenario.warmup,
         seed: scenario.seed,
@@ -252,14 +295,13 @@ pub fn compile(scenario: &Scenario, inputs: &Inputs) -> Result<Plan, PlanError> 
 /// Reads a target's URL.
 ///
 /// # Errors
-/// When it is no absolute `http:` URL with a host.
+/// When it is no absolute `http:` or `https:` URL with a host.
 pub fn parse_url(text: &str) -> Result<Url, PlanError> {
     let fail = |why: String| PlanError::Url { url: text.to_owned(), why };
     let url = Url::parse(text).map_err(|error| fail(error.to_string()))?;
     match url.scheme() {
-        "http" => {}
-        "https" => return Err(PlanError::Scheme { scheme: "https".to_owned() }),
-        other => return Err(fail(format!("the scheme {other} is not http"))),
+        "http" | "https" => {}
+        other => return Err(fail(format!("the scheme {other} is not http or https"))),
     }
     match url.host_str() {
         Some(host) if !host.is_empty() => Ok(url),
@@ -292,76 +334,72 @@ fn endpoints(scenario: &Scenario, inputs: &Inputs, url: &Url) -> Result<Vec<Endp
     if fitting.is_empty() { Err(PlanError::SourceFamily) } else { Ok(fitting) }
 }
 
-fn render(scenario: &Scenario, url: &Url, body: &[u8]) -> Result<Request, PlanError> {
-    let spec = &scenario.request;
-    let method = if spec.method.is_empty() { "GET" } else { &spec.method };
-    if !is_token(method) {
-        return Err(PlanError::Method(method.to_owned()));
-    }
-    check_headers(spec)?;
-    let has = |name: &str| spec.headers.iter().any(|(given, _)| given.eq_ignore_ascii_case(name));
-    let mut head = format!("{method} {}", url.path());
-    if let Some(query) = url.query() {
-        head.push('?');
-        head.push_str(query);
-    }
-    head.push_str(" HTTP/1.1\r\n");
-    let mut field = |name: &str, value: &str| {
-        head.push_str(name);
-        head.push_str(": ");
-        head.push_str(value);
-        head.push_str("\r\n");
-    };
-    if !has("host") {
-        field("Host", &authority(url));
-    }
-    if !has("user-agent") {
-        field("User-Agent", concat!("brunt/", env!("CARGO_PKG_VERSION")));
-    }
-    if !has("accept") {
-        field("Accept", "*/*");
-    }
-    for (name, value) in &spec.headers {
-        field(name, value);
-    }
-    if !scenario.http.keep_alive {
-        field("Connection", "close");
-    }
-    if !body.is_empty() || matches!(method, "POST" | "PUT" | "PATCH") {
-        field("Content-Length", &body.len().to_string());
-    }
-    head.push_str("\r\n");
-    if head.len() > REQUEST_HEAD_MAX {
-        return Err(PlanError::HeadTooLong(head.len()));
-    }
-    let mut wire = head.into_bytes();
-    wire.extend_from_slice(body);
-    Ok(Request { name: format!("{method} {}", url.path()), method: method.to_owned(), wire: wire.into() })
-}
-
-fn authority(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
-}
-
-/// RFC 9110 section 5.6.2.
-fn is_token(text: &str) -> bool {
-    let tchar = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-    !text.is_empty() && text.bytes().all(tchar)
-}
-
-fn check_headers(spec: &RequestSpec) -> Result<(), PlanError> {
-    for (name, value) in &spec.headers {
-        let printable = value.bytes().all(|b| b == b'\t' || (0x20..0x7f).contains(&b) || b >= 0x80);
-        if !is_token(name) || !printable {
-            return Err(PlanError::Header(format!("{name}: {}", value.escape_debug())));
+fn protocol(scenario: &Scenario) -> Result<Protocol, PlanError> {
+    let http = &scenario.http;
+    in_range("the number of streams (-p)", http.streams, 1, STREAMS_MAX)?;
+    in_range("--pipeline", http.pipeline, 1, PIPELINE_MAX)?;
+    in_range("--redirects", http.redirects, 0, REDIRECTS_MAX)?;
+    match http.version {
+        HttpVersion::Http1 if http.streams.is_some() => Err(PlanError::Combination {
+            what: "-p (streams a connection)",
+            target: "HTTP/2",
+            mend: "add --http2 or --h2c, or use --pipeline",
+        }),
+        HttpVersion::Http2 if http.pipeline.is_some() => {
+            Err(PlanError::Combination { what: "--pipeline", target: "HTTP/1.1", mend: "use -p for streams" })
         }
-        let reserved = ["content-length", "transfer-encoding", "connection"];
-        if reserved.iter().any(|reserved| name.eq_ignore_ascii_case(reserved)) {
-            return Err(PlanError::ReservedHeader(name.clone()));
+        HttpVersion::Http2 if !http.keep_alive && http.streams.is_some_and(|streams| streams > 1) => {
+            Err(PlanError::Combination {
+                what: "-p with --disable-keepalive",
+                target: "connections that are kept",
+                mend: "leave one of them out",
+            })
         }
+        HttpVersion::Http1 => Ok(Protocol::Http1 { pipeline: http.pipeline.unwrap_or(1) }),
+        HttpVersion::Http2 => Ok(Protocol::Http2 { streams: http.streams.unwrap_or(1) }),
     }
-    Ok(())
+}
+
+fn tls(scenario: &Scenario, url: &Url) -> Result<Option<Tls>, PlanError> {
+    let spec = &scenario.tls;
+    let (min, max) = (spec.min.unwrap_or(TlsVersion::Tls12), spec.max.unwrap_or(TlsVersion::Tls13));
+    if url.scheme() != "https" {
+        if spec.is_default() {
+            return Ok(None);
+        }
+        return Err(PlanError::Combination {
+            what: "a TLS option",
+            target: "https:// URLs",
+            mend: "change the URL's scheme, or leave the option out",
+        });
+    }
+    if min > max {
+        return Err(PlanError::Combination {
+            what: "--tls-min above --tls-max",
+            target: "nobody",
+            mend: "swap the two",
+        });
+    }
+    // An IPv6 address has brackets in a URL, and none in a certificate.
+    let server_name = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+    Ok(Some(Tls { server_name, insecure: spec.insecure, min, max, resume: spec.resume }))
+}
+
+fn proxy(scenario: &Scenario, url: &Url) -> Result<Option<Proxy>, PlanError> {
+    let Some(spec) = &scenario.proxy else { return Ok(None) };
+    if scenario.unix_socket.is_some() {
+        return Err(PlanError::Combination {
+            what: "--proxy",
+            target: "targets in a network",
+            mend: "leave --unix-socket out",
+        });
+    }
+    Ok(Some(Proxy {
+        kind: spec.kind,
+        host: url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned(),
+        port: url.port_or_known_default().unwrap_or(80),
+        credentials: spec.credentials.clone(),
+    }))
 }
 
 fn load(spec: &LoadSpec, seed: u64) -> Result<Load, PlanError> {
@@ -396,10 +434,10 @@ fn closed(spec: &LoadSpec) -> Result<Load, PlanError> {
     if spec.max_backlog.is_some() {
         return Err(PlanError::OnlyOpen { what: "--max-backlog" });
     }
-    let users = spec.connections.unwrap_or(CLOSED_CONNECTIONS);
+    let connections = spec.connections.unwrap_or(CLOSED_CONNECTIONS);
     let duration =
         if spec.requests.is_none() { Some(spec.duration.unwrap_or(DURATION)) } else { spec.duration };
-    Ok(Load::Closed { users, requests: spec.requests, duration })
+    Ok(Load::Closed { connections, requests: spec.requests, duration })
 }
 
 fn deadlines(scenario: &Scenario) -> Result<Deadlines, PlanError> {
@@ -442,17 +480,9 @@ impl Nanos {
     }
 }
 
-fn digest_of_bytes<S: Serializer>(bytes: &Arc<[u8]>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&hex(&Sha256::digest(bytes)))
-}
-
 fn content_id(plan: &Plan) -> String {
     let canonical = serde_json::to_vec(plan).expect("a plan has only string keys and finite numbers");
     hex(&Sha256::digest(&canonical))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
@@ -479,7 +509,7 @@ mod tests {
         assert_eq!(std::str::from_utf8(&plan.request.wire), Ok(want.as_str()));
         assert_eq!(plan.request.name, "GET /a/b", "queries are never labels");
         assert_eq!(plan.url, "http://h:8080/a/b");
-        let Load::Closed { users: 50, requests: None, duration: Some(duration) } = plan.load else {
+        let Load::Closed { connections: 50, requests: None, duration: Some(duration) } = plan.load else {
             panic!("{:?}", plan.load)
         };
         assert_eq!(duration, Nanos::from_secs(10));
@@ -522,8 +552,9 @@ mod tests {
     fn what_cannot_be_run_is_refused_with_the_mend() {
         for (got, want) in [
             (error(|s| s.url = "nonsense".into()), "is not a URL such as"),
-            (error(|s| s.url = "https://h/".into()), "not in this build"),
-            (error(|s| s.url = "ftp://h/".into()), "the scheme ftp is not http"),
+            (error(|s| s.http.streams = Some(2)), "add --http2"),
+            (error(|s| s.tls.insecure = true), "https:// URLs"),
+            (error(|s| s.url = "ftp://h/".into()), "the scheme ftp is not http or https"),
             (error(|s| s.request.method = "GE T".into()), "not a token"),
             (error(|s| s.request.headers.push(("A".into(), "x\r\nB: y".into()))), "without line breaks"),
             (error(|s| s.request.headers.push(("Content-Length".into(), "5".into()))), "set by brunt itself"),

@@ -67,6 +67,8 @@ pub struct Totals {
     pub bytes_out: u64,
     pub connections_opened: u64,
     pub tls_handshakes: u64,
+    #[serde(default)]
+    pub tls_resumed: u64,
 }
 
 #[derive(Copy, Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -302,7 +304,8 @@ fn totals(stats: &Stats, in_flight: u64) -> Totals {
         bytes_in: c.bytes_in,
         bytes_out: c.bytes_out,
         connections_opened: c.connections_opened,
-        tls_handshakes: 0,
+        tls_handshakes: c.tls_handshakes,
+        tls_resumed: c.tls_resumed,
     }
 }
 
@@ -313,7 +316,7 @@ fn latencies(stats: &Stats, all: &RequestStats, response: &Histogram) -> Latency
         service: Latency::of(&all.service),
         first_byte: Latency::of(&all.first_byte),
         connect: Latency::of(&stats.connect),
-        tls: None,
+        tls: (stats.tls.count() > 0).then(|| Latency::of(&stats.tls)),
         lag: Latency::of(&stats.lag),
         kernel: None,
         dwell: None,

@@ -26,6 +26,9 @@ pub struct Counters {
     pub bytes_in: u64,
     pub bytes_out: u64,
     pub connections_opened: u64,
+    pub tls_handshakes: u64,
+    /// Handshakes that resumed an earlier session.
+    pub tls_resumed: u64,
     /// Completed after the warm-up.
     pub measured: u64,
     /// Arrivals scheduled and dropped after the warm-up.
@@ -51,6 +54,8 @@ impl Counters {
         self.bytes_in += other.bytes_in;
         self.bytes_out += other.bytes_out;
         self.connections_opened += other.connections_opened;
+        self.tls_handshakes += other.tls_handshakes;
+        self.tls_resumed += other.tls_resumed;
         self.measured += other.measured;
         self.measured_scheduled += other.measured_scheduled;
         self.measured_dropped += other.measured_dropped;
@@ -206,6 +211,8 @@ pub struct Stats {
     /// By the plan's request names.
     pub requests: Vec<RequestStats>,
     pub connect: Histogram,
+    /// TLS handshakes, from the connection being there to their end.
+    pub tls: Histogram,
     pub lag: Histogram,
 }
 
@@ -217,6 +224,7 @@ impl Stats {
             counters: Counters::default(),
             requests: vec![RequestStats::default(); names],
             connect: Histogram::default(),
+            tls: Histogram::default(),
             lag: Histogram::default(),
         }
     }
@@ -252,6 +260,7 @@ impl Stats {
             mine.merge(theirs);
         }
         self.connect.merge(&other.connect);
+        self.tls.merge(&other.tls);
         self.lag.merge(&other.lag);
     }
 
@@ -260,6 +269,7 @@ impl Stats {
         self.counters = Counters::default();
         self.requests.iter_mut().for_each(RequestStats::clear);
         self.connect.clear();
+        self.tls.clear();
         self.lag.clear();
     }
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use brunt_model::plan;
-use brunt_model::scenario::{HttpSpec, LoadSpec, RequestSpec, Scenario};
+use brunt_model::scenario::{HttpSpec, LoadSpec, RequestSpec, Scenario, TlsSpec};
 use brunt_model::schedule::Arrivals;
 use brunt_model::units::Bytes;
 use url::{Host, Url};
@@ -55,6 +55,8 @@ pub(crate) fn resolve(flags: &RunFlags) -> Result<Asked, CommandError> {
         },
         load: load(&flags.load),
         http: http(flags),
+        tls: TlsSpec::default(),
+        proxy: None,
         warmup: flags.load.warmup,
         seed: flags.load.seed,
         limits: flags.judge.limits.clone(),

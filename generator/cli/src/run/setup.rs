@@ -66,7 +66,13 @@ pub(crate) fn prepare(
     };
     Ok(Prepared {
         plan: Arc::new(plan),
-        parts: Parts { io, pace, cores, trust_tsc: cpu::clock_source().as_deref() == Some("tsc") },
+        parts: Parts {
+            io,
+            pace,
+            cores,
+            trust_tsc: cpu::clock_source().as_deref() == Some("tsc"),
+            tls: Arc::default(),
+        },
         environment,
         notices,
     })
@@ -118,7 +124,7 @@ const fn cores_with_work(load: &Load) -> usize {
 fn cores_needed(load: &Load) -> usize {
     let by_connections = |connections: u32| connections.div_ceil(CONNECTIONS_PER_CORE).max(1) as usize;
     match load {
-        Load::Closed { users, .. } => by_connections(*users),
+        Load::Closed { connections, .. } => by_connections(*connections),
         Load::Open { warm_connections, .. } => {
             let mut cores = by_connections(*warm_connections);
             while load.target_rate().unwrap_or(0.0) > RATE_PER_CORE * cores as f64 {
@@ -197,8 +203,8 @@ mod tests {
 
     use super::*;
 
-    fn closed(users: u32) -> Load {
-        Load::Closed { users, requests: None, duration: Some(Nanos::from_secs(1)) }
+    fn closed(connections: u32) -> Load {
+        Load::Closed { connections, requests: None, duration: Some(Nanos::from_secs(1)) }
     }
 
     fn open(rate: u64, warm_connections: u32) -> Load {

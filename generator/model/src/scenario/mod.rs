@@ -20,6 +20,8 @@ pub struct Scenario {
     pub request: RequestSpec,
     pub load: LoadSpec,
     pub http: HttpSpec,
+    pub tls: TlsSpec,
+    pub proxy: Option<ProxySpec>,
     pub warmup: Nanos,
     pub seed: u64,
     pub limits: Vec<Limit>,
@@ -37,6 +39,8 @@ impl Scenario {
             request: RequestSpec::default(),
             load: LoadSpec::default(),
             http: HttpSpec::default(),
+            tls: TlsSpec::default(),
+            proxy: None,
             warmup: Nanos::ZERO,
             seed: 1,
             limits: Vec::new(),
@@ -68,6 +72,19 @@ pub struct LoadSpec {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct HttpSpec {
+    pub version: HttpVersion,
+    /// HTTP/2: requests under way on one connection.
+    pub streams: Option<u32>,
+    /// HTTP/1.1: requests sent before the first is answered.
+    pub pipeline: Option<u32>,
+    /// Ask for content codings and decode them.
+    pub compressed: bool,
+    /// Follow so many redirects within the target's origin.
+    pub redirects: Option<u32>,
+    /// Send the head alone and wait for `100 (Continue)` before the body.
+    pub expect_continue: bool,
+    /// Send the body in chunks, without its length.
+    pub chunked: bool,
     pub keep_alive: bool,
     pub connect_timeout: Nanos,
     pub first_byte_timeout: Nanos,
@@ -80,6 +97,13 @@ pub struct HttpSpec {
 impl Default for HttpSpec {
     fn default() -> Self {
         Self {
+            version: HttpVersion::Http1,
+            streams: None,
+            pipeline: None,
+            compressed: false,
+            redirects: None,
+            expect_continue: false,
+            chunked: false,
             keep_alive: true,
             connect_timeout: Nanos::from_secs(5),
             first_byte_timeout: Nanos::from_secs(30),
@@ -88,6 +112,78 @@ impl Default for HttpSpec {
             ok_status: Vec::new(),
         }
     }
+}
+
+#[derive(Copy, Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+pub enum HttpVersion {
+    #[default]
+    #[serde(rename = "1.1")]
+    Http1,
+    /// By ALPN to an `https:` target, with prior knowledge to an `http:` one (RFC 9113 section 3).
+    #[serde(rename = "2")]
+    Http2,
+}
+
+#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub enum TlsVersion {
+    #[serde(rename = "1.2")]
+    Tls12,
+    #[serde(rename = "1.3")]
+    Tls13,
+}
+
+impl std::str::FromStr for TlsVersion {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "1.2" => Ok(Self::Tls12),
+            "1.3" => Ok(Self::Tls13),
+            _ => Err(format!("'{text}' is not a TLS version; use 1.2 or 1.3")),
+        }
+    }
+}
+
+/// What is asked of TLS. Certificates and keys come with [`crate::plan::Inputs`] and the engine's parts.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct TlsSpec {
+    /// Do not verify the server's certificate.
+    pub insecure: bool,
+    /// Oldest and newest version; 1.2 and 1.3 by default.
+    pub min: Option<TlsVersion>,
+    pub max: Option<TlsVersion>,
+    /// Resume earlier sessions where the server offers it.
+    pub resume: bool,
+}
+
+impl Default for TlsSpec {
+    fn default() -> Self {
+        Self { insecure: false, min: None, max: None, resume: true }
+    }
+}
+
+impl TlsSpec {
+    pub(crate) fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProxyKind {
+    /// A tunnel by CONNECT (RFC 9110 section 9.3.6).
+    Http,
+    /// RFC 1928; the proxy resolves the target's name.
+    Socks5,
+}
+
+/// The proxy's own addresses are [`crate::plan::Inputs::addresses`].
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ProxySpec {
+    pub kind: ProxyKind,
+    /// User and password.
+    #[serde(skip)]
+    pub credentials: Option<(String, String)>,
 }
 
 /// `404`, `200-299` or `2xx`.
