@@ -9,11 +9,15 @@ use brunt_model::snapshot::{CoreTime, Stats};
 use brunt_model::split::Share;
 
 use crate::clock::Clock;
-use crate::conn::h1;
-use crate::conn::head::HeadCache;
-use crate::exchange::{Conn, State};
+use crate::conn::link::{Context, Link, Outgoing};
+use crate::conn::tls::Setup;
+use crate::connection::Conn;
 use crate::io::{ConnId, Driver};
-use crate::limits::{CONNECT_TRIES, CONNECTS_IN_FLIGHT_MAX, DISPATCH_MAX, SEND_BATCH, STALL_NS, SWEEP_NS};
+use crate::lane::{LaneId, Lanes};
+use crate::limits::{
+    CONNECT_TRIES, CONNECTS_IN_FLIGHT_MAX, DISPATCH_MAX, QUEUED_MAX, SEND_BATCH, STALL_NS, SWEEP_NS,
+    TURN_BYTES,
+};
 use crate::pacer::Wait;
 use crate::pool::Pool;
 use crate::record::{Exchange, Gauges, Recorder};
@@ -60,13 +64,19 @@ pub(crate) struct CoreLoop<D: Driver, C: Clock> {
     pub(crate) conns: Vec<Conn>,
     /// By connection: when something must have happened, else it is given up.
     pub(crate) deadlines: Vec<u64>,
+    pub(crate) lanes: Lanes,
     pub(crate) pool: Pool,
     pub(crate) work: Work,
-    pub(crate) context: h1::Context,
+    pub(crate) context: Context,
+    pub(crate) tls: Option<Setup>,
+    /// The plan's request.
+    pub(crate) request: Outgoing,
     pub(crate) recorder: Recorder,
-    /// Connections whose sends were queued and wait for their time stamp.
-    pub(crate) queued: [ConnId; SEND_BATCH],
-    pub(crate) queued_len: usize,
+    /// Lanes whose requests wait for their time stamp, and connections with something to write.
+    pub(crate) queued: Vec<LaneId>,
+    pub(crate) dirty: Vec<ConnId>,
+    /// Plaintext of one receive.
+    pub(crate) plain: Vec<u8>,
     /// Requests under way.
     pub(crate) in_flight: u64,
     pub(crate) connects_failed: u64,
@@ -87,30 +97,32 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         plan: &Arc<Plan>,
         share: Share,
         pace: Pace,
-        driver: D,
-        clock: C,
+        (driver, clock): (D, C),
+        tls: Option<Setup>,
         exchange: Exchange,
         stop: StopSwitch,
     ) -> Self {
-        let connections = connections_of(plan, share);
+        let (connections, lanes) = (connections_of(plan, share), plan.lanes());
         let (worker, core, names) = (share.worker, share.core, plan.request_names().len());
+        let settings = Settings::new(plan, share);
+        let place = || Conn::new(Link::new(plan.protocol));
         Self {
-            conns: std::iter::repeat_with(Conn::default).take(connections as usize).collect(),
+            conns: std::iter::repeat_with(place).take(connections as usize).collect(),
             deadlines: vec![NEVER; connections as usize],
-            pool: Pool::new(connections, sources_by_endpoint(plan)),
+            lanes: Lanes::new(connections, lanes),
+            pool: Pool::new(connections, lanes, sources_by_endpoint(plan)),
             work: work_of(plan, share, pace),
-            context: h1::Context {
-                cache: HeadCache::default(),
-                to_head_request: plan.request.is_head(),
-                body_limit: plan.body_limit.0,
-            },
+            context: Context::of(plan),
+            request: settings.outgoing(&plan.request, true),
+            plain: Vec::with_capacity(if tls.is_some() { TURN_BYTES } else { 0 }),
+            tls,
             reached: exchange.reached.clone(),
             recorder: Recorder::new(worker, core, names, exchange, plan.late_over.0),
-            settings: Settings::new(plan, share),
+            settings,
             driver,
             clock,
-            queued: [ConnId(0); SEND_BATCH],
-            queued_len: 0,
+            queued: Vec::with_capacity(QUEUED_MAX),
+            dirty: Vec::with_capacity(connections as usize),
             in_flight: 0,
             connects_failed: 0,
             ever_connected: false,
@@ -144,6 +156,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
                 return;
             }
             self.expire(now);
+            let now = self.stamp();
             self.driver.wait(now, now + SWEEP_NS / 10);
             self.take_events();
         }
@@ -185,9 +198,9 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         self.progress.seen = self.clock.now();
         match &mut self.work {
             Work::Open { pacer, .. } => pacer.begin(t0),
-            &mut Work::Closed { users, .. } => {
+            &mut Work::Closed { connections, .. } => {
                 // Nothing schedules the first request of a user: it is meant for when the core gets to it.
-                for user in (0..users).map(ConnId) {
+                for user in self.lanes.all(connections) {
                     let now = self.clock.now();
                     self.begin_user(user, now);
                 }
@@ -256,26 +269,27 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
     fn expire(&mut self, now: u64) {
         for index in 0..self.deadlines.len() {
             if self.deadlines[index] <= now {
-                let conn = ConnId(u32::try_from(index).unwrap_or(u32::MAX));
                 self.deadlines[index] = NEVER;
-                match self.conns[index].state {
-                    State::Backoff => self.begin_user(conn, now),
-                    _ => self.timed_out(conn, now),
-                }
+                self.connection_expired(ConnId(u32::try_from(index).unwrap_or(u32::MAX)), now);
             }
+        }
+        let mut from = 0;
+        while let Some(lane) = self.lanes.expired(from, now) {
+            from = lane.index() + 1;
+            self.lane_expired(lane, now);
         }
         self.expire_backlog(now);
     }
 
-    /// Nothing ever answered, and every user tried.
+    /// No connection was ever made, and each was tried.
     fn unreachable(&self) -> bool {
-        let users = match &self.work {
-            Work::Closed { users, .. } => u64::from(*users),
+        let connections = match &self.work {
+            Work::Closed { connections, .. } => u64::from(*connections),
             Work::Open { .. } => self.settings.connects_ahead.max(8),
         };
         // Another core's connection shows that the target is there.
         let reached = self.ever_connected || self.reached.load(Ordering::Relaxed);
-        !reached && users > 0 && self.connects_failed >= CONNECT_TRIES * users
+        !reached && connections > 0 && self.connects_failed >= CONNECT_TRIES * connections
     }
 
     fn stop_sending(&mut self, now: u64) {

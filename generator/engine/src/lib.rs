@@ -5,12 +5,15 @@
 
 mod clock;
 pub mod conn;
+mod connection;
 mod core_loop;
 mod exchange;
 mod io;
+mod lane;
 pub mod limits;
 mod pacer;
 mod pool;
+mod receive;
 mod record;
 mod settings;
 #[cfg(test)]
@@ -119,6 +122,8 @@ pub enum EngineError {
     Uring(#[source] std::io::Error),
     #[error("epoll cannot be set up: {0}")]
     Epoll(#[source] std::io::Error),
+    #[error(transparent)]
+    Tls(#[from] conn::tls::SetupError),
     #[error("core {0} cannot be pinned to; choose others with --cores")]
     Pin(u32),
     #[error("an engine thread could not be started: {0}")]

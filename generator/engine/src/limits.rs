@@ -15,6 +15,11 @@ pub const INTERIM_MAX: u8 = 16;
 /// From the first byte of a head to its end: a server that trickles one byte at a time must end somewhere.
 pub const HEAD_DEADLINE_NS: u64 = 10_000_000_000;
 
+/// In a head, each byte buys this much time beyond the first two seconds, up to the deadline: a hundred bytes a second
+/// is less than any line brings, and tells a trickle from a slow start.
+pub const HEAD_BYTE_NS: u64 = 10_000_000;
+pub const HEAD_GRACE_NS: u64 = 2_000_000_000;
+
 /// A head kept while its rest is awaited stays allocated up to this size, so that a server that always splits its
 /// heads costs no allocation per request.
 pub const PARTIAL_HEAD_KEPT: usize = 4 * 1024;
@@ -74,3 +79,36 @@ pub const SPIN_NS_MAX: u64 = 1_000_000;
 
 /// Snapshots of one core in circulation: one being filled, one or two on their way.
 pub const SNAPSHOTS: usize = 3;
+
+/// Output gathered for one connection beyond what its lanes' heads need: request bodies are written in such pieces.
+pub const OUT_MAX: usize = 64 * 1024;
+
+/// Requests queued before they are stamped and written, over all connections.
+pub const QUEUED_MAX: usize = 256;
+
+/// Streams opened before the server's SETTINGS came; RFC 9113 section 6.5.2 recommends that servers take no fewer.
+pub const STREAMS_BEFORE_SETTINGS: u32 = 100;
+
+/// Control frames (SETTINGS, PING, PRIORITY, WINDOW_UPDATE, empty DATA, unknown ones) that a server may send at once;
+/// how many more a second; and for how much content it may send another. Real servers send a handful.
+pub const CONTROL_BURST: u32 = 512;
+pub const CONTROL_PER_SECOND: u32 = 100;
+pub const DATA_PER_CONTROL: u32 = 16 * 1024;
+
+/// TLS sessions remembered for resumption on one core.
+pub const SESSIONS_KEPT: usize = 256;
+
+/// How long a body waits for `100 (Continue)` before it is sent without.
+pub const CONTINUE_NS: u64 = 1_000_000_000;
+
+/// How long a server may keep its window closed, TCP's or HTTP/2's, to a request that waits to be sent.
+pub const ZERO_WINDOW_NS: u64 = 10_000_000_000;
+
+/// Bytes read of one connection before another has its turn.
+pub const TURN_BYTES: usize = 64 * 1024;
+
+/// What HTTP/2 field compression may keep of a peer's fields on a connection; larger tables gain next to nothing.
+pub const HPACK_TABLE_MAX: usize = 64 * 1024;
+
+/// What the compression of our requests keeps: the protocol's default, and far more than a request's fields need.
+pub const HPACK_OWN_TABLE_MAX: usize = 4 * 1024;

@@ -1,13 +1,14 @@
 //! The connections of one core: which places are free, which connections are idle, and where new ones lead.
 
 use crate::io::{ConnId, Route};
+use crate::lane::LaneId;
 
 /// Dense places for connections; everything is allocated at the start.
 pub(crate) struct Pool {
     /// Places without a connection.
     free: Vec<ConnId>,
-    /// Open connections without a request; the last one used is used first.
-    idle: Vec<ConnId>,
+    /// Lanes of open connections without a request; the last one used is used first.
+    idle: Vec<LaneId>,
     connecting: usize,
     open: usize,
     endpoints: Vec<Health>,
@@ -26,10 +27,10 @@ enum Health {
 
 impl Pool {
     #[must_use]
-    pub(crate) fn new(capacity: u32, sources: Vec<Vec<usize>>) -> Self {
+    pub(crate) fn new(capacity: u32, lanes: u32, sources: Vec<Vec<usize>>) -> Self {
         Self {
             free: (0..capacity).rev().map(ConnId).collect(),
-            idle: Vec::with_capacity(capacity as usize),
+            idle: Vec::with_capacity((capacity * lanes) as usize),
             connecting: 0,
             open: 0,
             endpoints: vec![Health::Unknown; sources.len()],
@@ -64,18 +65,18 @@ impl Pool {
     }
 
     #[inline]
-    pub(crate) fn take_idle(&mut self) -> Option<ConnId> {
+    pub(crate) fn take_idle(&mut self) -> Option<LaneId> {
         self.idle.pop()
     }
 
     #[inline]
-    pub(crate) fn give_idle(&mut self, conn: ConnId) {
-        self.idle.push(conn);
+    pub(crate) fn give_idle(&mut self, lane: LaneId) {
+        self.idle.push(lane);
     }
 
-    /// An idle connection ended by itself. Rare, so a search is cheap enough.
-    pub(crate) fn forget_idle(&mut self, conn: ConnId) {
-        self.idle.retain(|&other| other != conn);
+    /// A connection with idle lanes ended. Rare, so a search is cheap enough.
+    pub(crate) fn forget_idle(&mut self, is_its: impl Fn(LaneId) -> bool) {
+        self.idle.retain(|&lane| !is_its(lane));
     }
 
     pub(crate) const fn connect_begun(&mut self) {
@@ -134,7 +135,7 @@ mod tests {
 
     #[test]
     fn routes_take_turns_and_avoid_what_never_answered() {
-        let mut pool = Pool::new(4, vec![vec![0, 1]; 3]);
+        let mut pool = Pool::new(4, 1, vec![vec![0, 1]; 3]);
         let routes: Vec<_> = (0..3).map(|_| pool.next_route()).collect();
         assert_eq!(routes.iter().map(|route| route.endpoint).collect::<Vec<_>>(), [0, 1, 2]);
         assert_eq!(routes.iter().map(|route| route.source).collect::<Vec<_>>(), [Some(0), Some(1), Some(0)]);
@@ -148,7 +149,7 @@ mod tests {
 
     #[test]
     fn every_address_is_tried_once_before_giving_up() {
-        let mut pool = Pool::new(1, vec![Vec::new(); 2]);
+        let mut pool = Pool::new(1, 1, vec![Vec::new(); 2]);
         let first = pool.next_route();
         let second = pool.other_route(first, 1).expect("one is left");
         assert_ne!(first.endpoint, second.endpoint);
@@ -157,7 +158,7 @@ mod tests {
 
     #[test]
     fn an_address_that_answered_before_is_not_replaced_by_one_that_never_did() {
-        let mut pool = Pool::new(2, vec![Vec::new(); 2]);
+        let mut pool = Pool::new(2, 1, vec![Vec::new(); 2]);
         let (first, second) = (pool.next_route(), pool.next_route());
         for (route, good) in [(first, true), (second, false)] {
             pool.connect_begun();
@@ -169,7 +170,7 @@ mod tests {
 
     #[test]
     fn sources_are_of_the_endpoints_family() {
-        let mut pool = Pool::new(4, vec![vec![1], vec![0, 2]]);
+        let mut pool = Pool::new(4, 1, vec![vec![1], vec![0, 2]]);
         let routes: Vec<_> =
             (0..4).map(|_| pool.next_route()).map(|route| (route.endpoint, route.source)).collect();
         assert_eq!(routes, [(0, Some(1)), (1, Some(2)), (0, Some(1)), (1, Some(2))]);

@@ -90,6 +90,12 @@ impl Recorder {
         self.current.stats.counters.connections_opened += 1;
     }
 
+    pub(crate) fn record_tls(&mut self, nanos: u64, resumed: bool) {
+        self.current.stats.tls.record(nanos);
+        self.current.stats.counters.tls_handshakes += 1;
+        self.current.stats.counters.tls_resumed += u64::from(resumed);
+    }
+
     /// Ends the interval, if a snapshot to go on with is at hand or `last` is set.
     pub(crate) fn rotate(&mut self, tick: u64, time: CoreTime, gauges: Gauges, last: bool) -> bool {
         let next = match self.exchange.returned.try_recv() {

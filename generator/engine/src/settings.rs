@@ -4,10 +4,14 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use brunt_model::plan::{Endpoint, Load, Plan};
+use brunt_model::plan::{Endpoint, Load, Plan, Protocol};
+use brunt_model::request::Request;
 use brunt_model::split::Share;
 
 use crate::Pace;
+use crate::conn::h2;
+use crate::conn::link::Outgoing;
+use crate::conn::one::Wire;
 use crate::limits::{BACKOFF_NS, BACKOFF_NS_MAX, CONNECTS_IN_FLIGHT_MAX};
 use crate::pacer::Pacer;
 
@@ -29,7 +33,8 @@ pub(crate) enum Work {
     Closed {
         /// Requests still to begin, if they are counted.
         remaining: u64,
-        users: u32,
+        /// Each with as many users as it has lanes.
+        connections: u32,
     },
     Open {
         pacer: Pacer,
@@ -47,6 +52,14 @@ pub(crate) struct Settings {
     pub(crate) interval_ns: u64,
     pub(crate) request_bytes: u64,
     pub(crate) keep_alive: bool,
+    /// Users send again when they were answered.
+    pub(crate) closed: bool,
+    /// Requests are the same bytes each time and go to the driver as they are.
+    pub(crate) direct: bool,
+    /// Requests share a connection by streams.
+    pub(crate) multiplexed: bool,
+    /// Request bodies wait for `100 (Continue)`.
+    pub(crate) continues: bool,
     pub(crate) plan: Arc<Plan>,
     /// The load ends this long after T0.
     pub(crate) duration_ns: u64,
@@ -56,7 +69,7 @@ pub(crate) struct Settings {
 impl Settings {
     pub(crate) fn new(plan: &Arc<Plan>, share: Share) -> Self {
         let connects_ahead = match plan.load {
-            Load::Closed { connections: users, .. } => share.of(u64::from(users)),
+            Load::Closed { connections, .. } => share.of(u64::from(connections)),
             Load::Open { warm_connections, .. } => share.of(u64::from(warm_connections)),
         };
         Self {
@@ -67,11 +80,46 @@ impl Settings {
             interval_ns: plan.interval.0,
             request_bytes: plan.request.wire.len() as u64,
             keep_alive: plan.keep_alive,
+            closed: !plan.load.is_open(),
+            direct: is_direct(plan),
+            multiplexed: matches!(plan.protocol, Protocol::Http2 { .. }),
+            continues: plan.request.expects_continue,
             plan: plan.clone(),
             duration_ns: plan.load.duration().map_or(NEVER, |duration| duration.0),
             connects_ahead,
         }
     }
+}
+
+impl Settings {
+    /// A request as the plan's protocol sends it. `repeated`: again and again.
+    pub(crate) fn outgoing(&self, request: &Request, repeated: bool) -> Outgoing {
+        // Copied, so that cores do not share a count of references.
+        let own = |bytes: &[u8]| -> Arc<[u8]> { bytes.into() };
+        if self.multiplexed {
+            let fields = request.fields.iter();
+            Outgoing::Two(h2::request::Outgoing {
+                fields: fields.map(|(name, value)| (name.clone().into(), value.clone().into())).collect(),
+                body: own(&request.body),
+                expects_continue: request.expects_continue,
+                repeated,
+            })
+        } else {
+            Outgoing::One(Wire {
+                bytes: own(&request.wire),
+                head_len: request.head_len,
+                expects_continue: request.expects_continue,
+            })
+        }
+    }
+}
+
+/// One request a connection, in clear text, whole at once, and never another than the plan's.
+fn is_direct(plan: &Plan) -> bool {
+    plan.protocol == Protocol::Http1 { pipeline: 1 }
+        && plan.tls.is_none()
+        && plan.redirects.is_none()
+        && !plan.request.expects_continue
 }
 
 /// Connections that one core may have open at once.
@@ -83,9 +131,9 @@ pub(crate) fn connections_of(plan: &Plan, share: Share) -> u32 {
 
 pub(crate) fn work_of(plan: &Plan, share: Share, pace: Pace) -> Work {
     match &plan.load {
-        Load::Closed { connections: users, requests, .. } => Work::Closed {
+        Load::Closed { connections, requests, .. } => Work::Closed {
             remaining: requests.map_or(u64::MAX, |requests| share.of(requests)),
-            users: u32::try_from(share.of(u64::from(*users))).unwrap_or(u32::MAX),
+            connections: u32::try_from(share.of(u64::from(*connections))).unwrap_or(u32::MAX),
         },
         Load::Open { schedule, max_backlog, .. } => {
             let (offset, stride) = share.position();

@@ -66,7 +66,7 @@ fn simulate_paced(seed: u64, plan: &Arc<Plan>, manners: Manners, pace: Pace) -> 
     }
     drop(back); // Nobody acknowledges the last snapshot here.
     let exchange = Exchange { filled, returned, reached: Arc::default() };
-    let mut core = CoreLoop::new(plan, ONE, pace, driver, clock, exchange, StopSwitch::default());
+    let mut core = CoreLoop::new(plan, ONE, pace, (driver, clock), None, exchange, StopSwitch::default());
     core.open_ahead();
     let t0 = world.borrow().now + 1_000_000;
     let end = core.run(t0);

@@ -12,6 +12,7 @@ use brunt_model::split::Share;
 use brunt_model::units::{CoreId, Nanos};
 
 use crate::clock::{Clock, RealClock};
+use crate::conn::tls::Setup;
 use crate::core_loop::{CoreEnd, CoreLoop};
 use crate::io::epoll::Epoll;
 use crate::io::uring::Uring;
@@ -41,6 +42,7 @@ struct Seat {
     io: Io,
     pace: Pace,
     clock: RealClock,
+    tls: Option<Setup>,
     exchange: Exchange,
     stop: StopSwitch,
     start: Arc<Start>,
@@ -157,9 +159,11 @@ fn spawn(
     filled: &SyncSender<Box<Snapshot>>,
 ) -> Result<(Vec<CoreThread>, Returns), EngineError> {
     let shares = Share::of_one_worker(u32::try_from(parts.cores.len()).unwrap_or(u32::MAX));
+    // All of them before the first thread, which could not be called back.
+    let setups: Vec<_> = parts.cores.iter().map(|_| tls_setup(plan, parts)).collect::<Result<_, _>>()?;
     let (mut threads, mut returns) = (Vec::new(), Vec::new());
     let reached = Arc::new(AtomicBool::new(false));
-    for (share, &core) in shares.zip(&parts.cores) {
+    for ((share, &core), tls) in shares.zip(&parts.cores).zip(setups) {
         let (back, returned) = sync_channel(SNAPSHOTS);
         for _ in 1..SNAPSHOTS {
             let spare = Box::new(Snapshot::blank(share.worker, share.core, plan.request_names().len()));
@@ -173,6 +177,7 @@ fn spawn(
             io: parts.io,
             pace: parts.pace,
             clock,
+            tls,
             exchange: Exchange { filled: filled.clone(), returned, reached: reached.clone() },
             stop: stop.clone(),
             start: start.clone(),
@@ -182,6 +187,11 @@ fn spawn(
         returns.push(back);
     }
     Ok((threads, returns))
+}
+
+fn tls_setup(plan: &Plan, parts: &Parts) -> Result<Option<Setup>, EngineError> {
+    let setup = plan.tls.as_ref().map(|tls| Setup::new(tls, plan.protocol, &parts.tls));
+    Ok(setup.transpose()?)
 }
 
 /// A core passes it once it is ready to begin. A core that cannot begin, or panics before, leaves through it as
@@ -236,8 +246,8 @@ impl Seat {
     }
 
     fn work<D: crate::io::Driver>(self, driver: D, turnstile: Turnstile) -> Result<CoreEnd, EngineError> {
-        let Self { plan, share, pace, clock, exchange, stop, .. } = self;
-        let mut core = CoreLoop::new(&plan, share, pace, driver, clock, exchange, stop);
+        let Self { plan, share, pace, clock, tls, exchange, stop, .. } = self;
+        let mut core = CoreLoop::new(&plan, share, pace, (driver, clock), tls, exchange, stop);
         core.open_ahead();
         match turnstile.pass() {
             Some(t0) => Ok(core.run(t0)),

@@ -207,11 +207,16 @@ impl Plan {
         }
     }
 
-    /// Scheme, host and port of the target, as in an `Origin` (RFC 6454 section 6.2).
+    /// Where an answer to a request for `from` redirects to, and the request to send there. `None` where that is not
+    /// within the target's origin.
     #[must_use]
-    pub fn origin(&self) -> &str {
-        let path = self.url.find("://").and_then(|at| self.url[at + 3..].find('/').map(|end| at + 3 + end));
-        &self.url[..path.unwrap_or(self.url.len())]
+    pub fn redirect(&self, from: &str, status: u16, location: &[u8]) -> Option<(String, Request)> {
+        let location = std::str::from_utf8(location).ok().filter(|text| !text.is_empty())?;
+        let mut url = Url::parse(from).ok()?.join(location).ok()?;
+        url.set_fragment(None);
+        let within = url.origin() == Url::parse(&self.url).ok()?.origin();
+        let request = within.then(|| self.request.redirected(status, &url))?;
+        Some((url.into(), request))
     }
 
     /// Names of the requests, by the index used in [`crate::snapshot::Stats`].
@@ -352,6 +357,13 @@ fn protocol(scenario: &Scenario) -> Result<Protocol, PlanError> {
             Err(PlanError::Combination {
                 what: "-p with --disable-keepalive",
                 target: "connections that are kept",
+                mend: "leave one of them out",
+            })
+        }
+        HttpVersion::Http1 if http.pipeline.is_some_and(|depth| depth > 1) && http.redirects.is_some() => {
+            Err(PlanError::Combination {
+                what: "--redirects with --pipeline",
+                target: "requests one at a time",
                 mend: "leave one of them out",
             })
         }
@@ -546,6 +558,26 @@ mod tests {
         assert_eq!(id(1), id(1));
         assert_ne!(id(1), id(2));
         assert_eq!(id(1).len(), 64);
+    }
+
+    #[test]
+    fn redirects_stay_within_the_origin() {
+        let plan = plan(|s| s.url = "http://h:81/a/b".into());
+        for (location, want) in [
+            ("/c", Some("http://h:81/c")),
+            ("c?d#e", Some("http://h:81/a/c?d")),
+            ("//h:81/c", Some("http://h:81/c")),
+            ("http://h:81/", Some("http://h:81/")),
+            ("http://h/", None),
+            ("https://h:81/", None),
+            ("http://other:81/", None),
+            ("file:///etc/passwd", None),
+            ("http://[", None),
+            ("", None),
+        ] {
+            let got = plan.redirect(&plan.url, 302, location.as_bytes()).map(|(url, _)| url);
+            assert_eq!(got.as_deref(), want, "{location}");
+        }
     }
 
     #[test]

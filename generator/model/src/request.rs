@@ -45,7 +45,52 @@ impl Request {
     pub fn is_head(&self) -> bool {
         self.method == "HEAD"
     }
+
+    /// The request as it goes where `status` of an answer sends it: the same for another target, or a GET without a
+    /// body (RFC 9110 section 15.4).
+    #[must_use]
+    pub fn redirected(&self, status: u16, url: &Url) -> Self {
+        let becomes_get = status == 303 && !self.is_head() || status < 303 && self.method == "POST";
+        let method = if becomes_get { "GET" } else { self.method.as_str() };
+        let dropped =
+            |name: &str| becomes_get && CONTENT_FIELDS.iter().any(|field| field.eq_ignore_ascii_case(name));
+        let (head, body) = self.wire.split_at(self.head_len);
+        let head = String::from_utf8_lossy(head);
+        let mut wire = format!("{method} {} HTTP/1.1\r\n", target(url));
+        for line in head.split_inclusive("\r\n").skip(1) {
+            if !dropped(line.split(':').next().unwrap_or_default()) {
+                wire.push_str(line);
+            }
+        }
+        let head_len = wire.len();
+        let mut wire = wire.into_bytes();
+        let mut fields = self.fields.clone();
+        fields.retain(|(name, _)| !dropped(name));
+        for (name, value) in &mut fields {
+            match name.as_str() {
+                ":method" => *value = method.to_owned(),
+                ":path" => *value = target(url),
+                _ => {}
+            }
+        }
+        if !becomes_get {
+            wire.extend_from_slice(body);
+        }
+        Self {
+            name: self.name.clone(),
+            method: method.to_owned(),
+            wire: wire.into(),
+            head_len,
+            fields,
+            body: if becomes_get { Arc::from([]) } else { self.body.clone() },
+            expects_continue: self.expects_continue && !becomes_get,
+        }
+    }
 }
+
+/// Fields that speak of a body.
+const CONTENT_FIELDS: [&str; 5] =
+    ["content-length", "transfer-encoding", "content-type", "content-encoding", "expect"];
 
 pub(crate) fn render(scenario: &Scenario, url: &Url, body: &[u8]) -> Result<Request, PlanError> {
     let spec = &scenario.request;
@@ -244,6 +289,36 @@ mod tests {
         assert!(!head.contains("Content-Length") && head.ends_with("\r\n\r\n"));
         assert!(rest.starts_with(b"4000\r\nxxx") && rest.ends_with(b"\r\n1\r\nx\r\n0\r\n\r\n"));
         assert!(request.expects_continue);
+    }
+
+    #[test]
+    fn a_redirected_request_keeps_all_but_its_target_unless_it_becomes_a_get() {
+        let post = |change: fn(&mut Scenario)| {
+            rendered("http://h/a", b"body", |scenario| {
+                scenario.request.method = "POST".into();
+                scenario.request.headers = vec![("X-Id".into(), "7".into())];
+                change(scenario);
+            })
+        };
+        let to = Url::parse("http://h/b?c").unwrap();
+        let text = |request: &Request| String::from_utf8(request.wire.to_vec()).unwrap();
+        for status in [301, 302, 303] {
+            let get = post(|_| {}).redirected(status, &to);
+            let text = text(&get);
+            assert!(
+                text.starts_with("GET /b?c HTTP/1.1\r\nHost: h\r\n") && text.ends_with("X-Id: 7\r\n\r\n"),
+                "{text}"
+            );
+            assert_eq!(get.head_len, get.wire.len());
+        }
+        let same = post(|_| {}).redirected(307, &to);
+        assert!(
+            text(&same).starts_with("POST /b?c ") && text(&same).ends_with("Content-Length: 4\r\n\r\nbody")
+        );
+        let h2 = post(|scenario| scenario.http.version = HttpVersion::Http2).redirected(303, &to);
+        let list: Vec<_> = h2.fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        assert!(list.contains(&":method=GET".to_owned()) && list.contains(&":path=/b?c".to_owned()));
+        assert!(h2.body.is_empty() && !list.iter().any(|field| field.starts_with("content-length")));
     }
 
     #[test]

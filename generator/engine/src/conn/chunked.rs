@@ -73,18 +73,24 @@ impl Chunked {
         }
     }
 
-    /// Takes input.
+    /// Takes input and hands what is inside of chunks to `body`.
     ///
     /// # Errors
-    /// `Protocol` where the coding is broken, `HeaderLimit` where extensions or trailers are too long.
-    pub fn feed(&mut self, input: &[u8]) -> Result<Progress, ErrorKind> {
+    /// `Protocol` where the coding is broken, `HeaderLimit` where extensions or trailers are too long, and what `body`
+    /// refuses.
+    pub fn feed(
+        &mut self,
+        input: &[u8],
+        body: &mut impl FnMut(&[u8]) -> Result<(), ErrorKind>,
+    ) -> Result<Progress, ErrorKind> {
         let mut at = 0;
         while at < input.len() {
             if self.state == State::Data {
-                let rest = (input.len() - at) as u64;
-                let taken = rest.min(self.remaining);
-                self.skip(taken);
-                at += usize::try_from(taken).unwrap_or(input.len() - at);
+                let rest = &input[at..];
+                let len = usize::try_from(self.remaining).map_or(rest.len(), |len| len.min(rest.len()));
+                body(&rest[..len])?;
+                self.skip(len as u64);
+                at += len;
                 continue;
             }
             let byte = input[at];
@@ -154,7 +160,7 @@ mod tests {
         let mut chunked = Chunked::default();
         let mut used = 0;
         for piece in input.chunks(cut.max(1)) {
-            match chunked.feed(piece) {
+            match chunked.feed(piece, &mut |_| Ok(())) {
                 Ok(Progress::More) => used += piece.len(),
                 Ok(Progress::Done(n)) => return (Ok(Progress::Done(used + n)), chunked.body()),
                 Err(kind) => return (Err(kind), chunked.body()),

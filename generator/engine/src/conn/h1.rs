@@ -1,9 +1,10 @@
-//! The client side of one HTTP/1.1 connection with one request in flight.
+//! The answers of one HTTP/1.1 connection, in the order of their requests.
 //!
 //! The machine sees only what the server sends. It counts the bytes of each answer and keeps none of a body.
 
 use brunt_model::outcome::ErrorKind;
 
+use super::body::Content;
 use super::chunked::{self, Chunked};
 use super::head::{self, Framing, Head, HeadCache};
 use crate::limits::{HEAD_BYTES_MAX, INTERIM_MAX, PARTIAL_HEAD_KEPT};
@@ -15,12 +16,16 @@ pub struct Context {
     /// The plan's request is a HEAD: no answer has a body.
     pub to_head_request: bool,
     pub body_limit: u64,
+    /// Bodies are decoded by their content coding.
+    pub decode: bool,
+    /// Places that answers redirect to are of interest.
+    pub redirects: bool,
 }
 
 /// Where a piece of input left the answer.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub enum Progress {
-    /// More must come; the next so many bytes are body and need not be looked at.
+    /// All input is used, more must come; the next so many bytes are body and need not be looked at.
     More {
         skip: u64,
     },
@@ -45,14 +50,22 @@ enum State {
     UntilClose(u64),
 }
 
+/// The bytes of the input that were used, and where they left the answer.
+type Fed = (usize, Progress);
+
 /// One connection's protocol state.
 #[derive(Debug)]
 pub struct H1 {
     state: State,
     answer: Answer,
     interim: u8,
+    /// A `100 (Continue)` came.
+    continued: bool,
+    content: Content,
     /// A head whose end has not arrived.
     partial: Vec<u8>,
+    /// Where the last answer redirects to.
+    location: Vec<u8>,
 }
 
 impl Default for H1 {
@@ -61,7 +74,10 @@ impl Default for H1 {
             state: State::Head,
             answer: Answer { status: 0, reusable: false },
             interim: 0,
+            continued: false,
+            content: Content::default(),
             partial: Vec::new(),
+            location: Vec::new(),
         }
     }
 }
@@ -72,6 +88,10 @@ impl H1 {
     pub fn reset(&mut self) {
         self.state = State::Head;
         self.interim = 0;
+        self.continued = false;
+        if self.content.is_decoded() {
+            self.content = Content::default();
+        }
         if !self.partial.is_empty() {
             self.partial.clear();
             self.partial.shrink_to(PARTIAL_HEAD_KEPT);
@@ -84,24 +104,37 @@ impl H1 {
         matches!(self.state, State::Head)
     }
 
-    /// Takes what the server sent. After `Done` or `Failed`, call [`H1::reset`] before the next answer.
+    /// The server asked for the body (RFC 9110 section 10.1.1).
+    #[must_use]
+    pub const fn continued(&self) -> bool {
+        self.continued
+    }
+
+    /// The `Location` of the last answer; empty where it had none, or nobody asked for redirects.
+    #[must_use]
+    pub fn location(&self) -> &[u8] {
+        &self.location
+    }
+
+    /// Takes what the server sent, as far as it belongs to the present answer. After `Done` or `Failed`, call
+    /// [`H1::reset`] before the next answer.
     #[inline]
-    pub fn feed(&mut self, bytes: &[u8], context: &mut Context) -> Progress {
+    pub fn feed(&mut self, bytes: &[u8], context: &mut Context) -> Fed {
         if self.in_head()
             && self.partial.is_empty()
             && self.interim == 0
             && let Some(head) = context.cache.find(bytes)
         {
-            return self.after_head(&head, &bytes[head.len..], context);
+            return self.after_head(&head, bytes, context);
         }
         self.feed_slowly(bytes, context)
     }
 
     /// The server closed its side.
     #[must_use]
-    pub const fn feed_eof(&self) -> Progress {
+    pub fn feed_eof(&mut self) -> Progress {
         match self.state {
-            State::UntilClose(_) => Progress::Done(self.answer),
+            State::UntilClose(_) => self.done(),
             _ => Progress::Failed(ErrorKind::ClosedEarly),
         }
     }
@@ -112,11 +145,7 @@ impl H1 {
             State::Head => Progress::Failed(ErrorKind::Protocol),
             State::Length(remaining) => {
                 *remaining -= count;
-                if *remaining == 0 {
-                    Progress::Done(self.answer)
-                } else {
-                    Progress::More { skip: *remaining }
-                }
+                if *remaining == 0 { self.done() } else { Progress::More { skip: *remaining } }
             }
             State::Chunked(chunked) => {
                 chunked.skip(count);
@@ -129,43 +158,58 @@ impl H1 {
         }
     }
 
-    fn feed_slowly(&mut self, bytes: &[u8], context: &mut Context) -> Progress {
-        match &mut self.state {
-            State::Head => self.feed_head(bytes, context),
+    fn feed_slowly(&mut self, bytes: &[u8], context: &mut Context) -> Fed {
+        if self.in_head() { self.feed_head(bytes, context) } else { self.feed_body(bytes, context) }
+    }
+
+    #[inline]
+    fn feed_body(&mut self, bytes: &[u8], context: &Context) -> Fed {
+        let Self { state, content, .. } = self;
+        match state {
+            State::Head => (0, Progress::Failed(ErrorKind::Protocol)),
             State::Length(remaining) => {
-                let left = remaining.saturating_sub(bytes.len() as u64);
-                let excess = bytes.len() as u64 > *remaining;
-                *remaining = left;
-                if left > 0 { Progress::More { skip: left } } else { self.done(excess) }
+                let used = usize::try_from(*remaining).map_or(bytes.len(), |rest| rest.min(bytes.len()));
+                *remaining -= used as u64;
+                let left = *remaining;
+                if let Err(kind) = content.feed(&bytes[..used]) {
+                    return (used, Progress::Failed(kind));
+                }
+                (used, if left > 0 { self.skippable(left) } else { self.done() })
             }
-            State::Chunked(chunked) => match chunked.feed(bytes) {
-                Ok(chunked::Progress::More) => self.more(context),
-                Ok(chunked::Progress::Done(used)) => self.done_within(used < bytes.len(), context),
-                Err(kind) => Progress::Failed(kind),
+            State::Chunked(chunked) => match chunked.feed(bytes, &mut |data| content.feed(data)) {
+                Ok(chunked::Progress::More) => (bytes.len(), self.more(context)),
+                Ok(chunked::Progress::Done(used)) => (used, self.done_within(context)),
+                Err(kind) => (bytes.len(), Progress::Failed(kind)),
             },
             State::UntilClose(received) => {
                 *received += bytes.len() as u64;
-                self.more(context)
+                let fed = content.feed(bytes);
+                (bytes.len(), fed.map_or_else(Progress::Failed, |()| self.more(context)))
             }
         }
     }
 
     /// One or more heads may be in `bytes`: interim ones come before the final one.
-    fn feed_head(&mut self, bytes: &[u8], context: &mut Context) -> Progress {
+    fn feed_head(&mut self, bytes: &[u8], context: &mut Context) -> Fed {
         if self.partial.is_empty() {
             return self.heads(bytes, context);
         }
-        let room = (HEAD_BYTES_MAX + 1).saturating_sub(self.partial.len());
+        let before = self.partial.len();
+        let room = (HEAD_BYTES_MAX + 1).saturating_sub(before);
         let mut joined = std::mem::take(&mut self.partial);
         let (now, later) = bytes.split_at(bytes.len().min(room));
         joined.extend_from_slice(now);
-        let progress = self.heads(&joined, context);
-        let progress = match progress {
-            other if later.is_empty() => other,
-            Progress::More { .. } if self.in_head() => Progress::Failed(ErrorKind::HeaderLimit),
-            Progress::More { .. } => self.feed_slowly(later, context),
-            Progress::Done(answer) => Progress::Done(Answer { reusable: false, ..answer }),
-            failed @ Progress::Failed(_) => failed,
+        let (used, progress) = self.heads(&joined, context);
+        let fed = match progress {
+            Progress::More { .. } if !later.is_empty() => {
+                if self.in_head() {
+                    (bytes.len(), Progress::Failed(ErrorKind::HeaderLimit))
+                } else {
+                    let (used, progress) = self.feed_body(later, context);
+                    (now.len() + used, progress)
+                }
+            }
+            progress => (used.saturating_sub(before), progress),
         };
         if self.partial.is_empty() {
             // Keep the memory for the next split head.
@@ -173,84 +217,90 @@ impl H1 {
             joined.shrink_to(PARTIAL_HEAD_KEPT);
             self.partial = joined;
         }
-        progress
+        fed
     }
 
-    fn heads(&mut self, mut bytes: &[u8], context: &mut Context) -> Progress {
+    fn heads(&mut self, bytes: &[u8], context: &mut Context) -> Fed {
+        let mut at = 0;
         loop {
-            let head = match head::parse(bytes, context.to_head_request) {
+            let rest = &bytes[at..];
+            let head = match head::parse(rest, context.to_head_request) {
                 Ok(Some(head)) => head,
                 Ok(None) => {
-                    self.partial.extend_from_slice(bytes);
-                    return Progress::More { skip: 0 };
+                    self.partial.extend_from_slice(rest);
+                    return (bytes.len(), Progress::More { skip: 0 });
                 }
-                Err(kind) => return Progress::Failed(kind),
+                Err(kind) => return (bytes.len(), Progress::Failed(kind)),
             };
             match head.status {
                 // An upgrade nobody asked for: what follows would not be HTTP (RFC 9110 section 15.2.2).
-                101 => return Progress::Failed(ErrorKind::Protocol),
+                101 => return (bytes.len(), Progress::Failed(ErrorKind::Protocol)),
                 100..200 => {
                     self.interim += 1;
+                    self.continued |= head.status == 100;
                     if self.interim > INTERIM_MAX {
-                        return Progress::Failed(ErrorKind::TooManyInterim);
+                        return (bytes.len(), Progress::Failed(ErrorKind::TooManyInterim));
                     }
-                    bytes = &bytes[head.len..];
-                    if bytes.is_empty() {
-                        return Progress::More { skip: 0 };
+                    at += head.len;
+                    if at == bytes.len() {
+                        return (at, Progress::More { skip: 0 });
                     }
                 }
                 _ => {
-                    context.cache.keep(bytes, head);
-                    return self.after_head(&head, &bytes[head.len..], context);
+                    if context.redirects {
+                        self.note_location(&head, rest);
+                    } else {
+                        context.cache.keep(rest, head);
+                    }
+                    let (used, progress) = self.after_head(&head, rest, context);
+                    return (at + used, progress);
                 }
             }
         }
     }
 
+    fn note_location(&mut self, head: &Head, bytes: &[u8]) {
+        self.location.clear();
+        let Some((offset, len)) = head.location else { return };
+        self.location.extend_from_slice(&bytes[offset as usize..(offset + len) as usize]);
+    }
+
+    /// `bytes` begin with the head.
     #[inline]
-    fn after_head(&mut self, head: &Head, rest: &[u8], context: &mut Context) -> Progress {
+    fn after_head(&mut self, head: &Head, bytes: &[u8], context: &Context) -> Fed {
         self.answer = Answer { status: head.status, reusable: head.keep_alive };
-        match head.framing {
-            Framing::None => self.done(!rest.is_empty()),
-            Framing::Length(length) => {
-                let arrived = rest.len() as u64;
-                if arrived >= length {
-                    return self.done_within_length(arrived > length, length, context);
-                }
-                self.state = State::Length(length - arrived);
-                if length > context.body_limit {
-                    return Progress::Failed(ErrorKind::BodyLimit);
-                }
-                Progress::More { skip: length - arrived }
+        if context.decode {
+            self.content.begin(head.coding, context.body_limit);
+        }
+        self.state = match head.framing {
+            Framing::None => {
+                self.content = Content::default();
+                return (head.len, self.done());
             }
-            Framing::Chunked => {
-                self.state = State::Chunked(Chunked::default());
-                if rest.is_empty() { Progress::More { skip: 0 } } else { self.feed_slowly(rest, context) }
+            Framing::Length(length) if length > context.body_limit => {
+                return (bytes.len(), Progress::Failed(ErrorKind::BodyLimit));
             }
-            Framing::UntilClose => {
-                self.state = State::UntilClose(rest.len() as u64);
-                self.more(context)
-            }
+            Framing::Length(length) => State::Length(length),
+            Framing::Chunked => State::Chunked(Chunked::default()),
+            Framing::UntilClose => State::UntilClose(0),
+        };
+        let (used, progress) = self.feed_body(&bytes[head.len..], context);
+        (head.len + used, progress)
+    }
+
+    #[inline]
+    fn done(&mut self) -> Progress {
+        match self.content.finish() {
+            Ok(()) => Progress::Done(self.answer),
+            Err(kind) => Progress::Failed(kind),
         }
     }
 
-    /// Bytes after the end of an answer belong to no request: the answer counts, the connection is done with.
-    #[inline]
-    const fn done(&self, excess: bool) -> Progress {
-        Progress::Done(Answer { status: self.answer.status, reusable: self.answer.reusable && !excess })
-    }
-
-    #[inline]
-    fn done_within_length(&self, excess: bool, length: u64, context: &Context) -> Progress {
-        if length > context.body_limit { Progress::Failed(ErrorKind::BodyLimit) } else { self.done(excess) }
-    }
-
-    fn done_within(&self, excess: bool, context: &Context) -> Progress {
+    fn done_within(&mut self, context: &Context) -> Progress {
         if self.received() > context.body_limit {
-            Progress::Failed(ErrorKind::BodyLimit)
-        } else {
-            self.done(excess)
+            return Progress::Failed(ErrorKind::BodyLimit);
         }
+        self.done()
     }
 
     const fn received(&self) -> u64 {
@@ -270,12 +320,17 @@ impl H1 {
         if self.received().saturating_add(announced) > context.body_limit {
             return Progress::Failed(ErrorKind::BodyLimit);
         }
-        let skip = match &self.state {
+        self.skippable(match &self.state {
             // One byte past the limit is enough to know.
             State::UntilClose(received) => context.body_limit - received + 1,
             _ => announced,
-        };
-        Progress::More { skip }
+        })
+    }
+
+    /// What is decoded must be seen.
+    #[inline]
+    const fn skippable(&self, bytes: u64) -> Progress {
+        Progress::More { skip: if self.content.is_decoded() { 0 } else { bytes } }
     }
 }
 
@@ -286,7 +341,13 @@ mod tests {
     use super::*;
 
     fn context(to_head_request: bool) -> Context {
-        Context { cache: HeadCache::default(), to_head_request, body_limit: 1_000 }
+        Context {
+            cache: HeadCache::default(),
+            to_head_request,
+            body_limit: 1_000,
+            decode: false,
+            redirects: false,
+        }
     }
 
     /// Feeds `answer` in pieces of `cut` bytes, and its end where the machine wants more.
@@ -294,8 +355,8 @@ mod tests {
         machine.reset();
         for piece in answer.chunks(cut.max(1)) {
             match machine.feed(piece, context) {
-                Progress::More { .. } => {}
-                end => return end,
+                (used, Progress::More { .. }) => assert_eq!(used, piece.len()),
+                (_, end) => return end,
             }
         }
         machine.feed_eof()
@@ -356,25 +417,66 @@ mod tests {
     }
 
     #[test]
-    fn bytes_after_the_answer_end_the_connection_but_not_the_answer() {
-        let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\n";
-        assert_eq!(run(&mut H1::default(), &mut context(false), answer, 99), done(200, false));
+    fn bytes_after_the_answer_are_left() {
+        let whole = [
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No\r\n\r\n",
+        ];
+        for answer in whole {
+            let bytes = format!("{answer}HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").into_bytes();
+            for first in 0..answer.len() {
+                let (mut machine, mut context) = (H1::default(), context(false));
+                let (used, _) = machine.feed(&bytes[..first], &mut context);
+                assert_eq!(used, first, "{answer}");
+                let (rest, progress) = machine.feed(&bytes[first..], &mut context);
+                assert!(
+                    matches!(progress, Progress::Done(Answer { reusable: true, .. })),
+                    "{answer} {first}"
+                );
+                assert_eq!(used + rest, answer.len(), "{answer} cut at {first}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_location_is_kept_where_redirects_are_followed() {
+        let mut context = Context { redirects: true, ..context(false) };
+        let mut machine = H1::default();
+        for (answer, want) in [
+            ("HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: /a?b\r\n\r\n", "/a?b"),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", ""),
+        ] {
+            run(&mut machine, &mut context, answer.as_bytes(), 7);
+            assert_eq!(machine.location(), want.as_bytes());
+        }
+    }
+
+    #[test]
+    fn a_server_that_wants_the_body_is_heard() {
+        let (mut machine, mut context) = (H1::default(), context(false));
+        machine.feed(b"HTTP/1.1 103 Hints\r\n\r\n", &mut context);
+        assert!(!machine.continued());
+        machine.feed(b"HTTP/1.1 100 Continue\r\n\r\n", &mut context);
+        assert!(machine.continued());
+        machine.reset();
+        assert!(!machine.continued());
     }
 
     #[test]
     fn skipping_is_the_same_as_reading() {
         let (mut machine, mut context) = (H1::default(), context(false));
-        let progress = machine.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\nabc", &mut context);
+        let (_, progress) = machine.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\nabc", &mut context);
         assert_eq!(progress, Progress::More { skip: 897 });
         assert_eq!(machine.skip(800, &context), Progress::More { skip: 97 });
         assert_eq!(machine.skip(97, &context), done(200, true));
 
         machine.reset();
-        let progress =
+        let (_, progress) =
             machine.feed(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n64\r\n", &mut context);
         assert_eq!(progress, Progress::More { skip: 100 });
         assert_eq!(machine.skip(100, &context), Progress::More { skip: 0 });
-        assert_eq!(machine.feed(b"\r\n0\r\n\r\n", &mut context), done(200, true));
+        assert_eq!(machine.feed(b"\r\n0\r\n\r\n", &mut context), (7, done(200, true)));
     }
 
     proptest! {
@@ -387,13 +489,8 @@ mod tests {
                 "",
             ][kind];
             let bytes = [head.as_bytes(), &tail].concat();
-            let end = |progress| match progress {
-                // How much lies behind the end depends on the cut: that it ended does not.
-                Progress::Done(answer) => Progress::Done(Answer { reusable: false, ..answer }),
-                other => other,
-            };
-            let whole = end(run(&mut H1::default(), &mut context(false), &bytes, usize::MAX));
-            prop_assert_eq!(end(run(&mut H1::default(), &mut context(false), &bytes, cut)), whole);
+            let whole = run(&mut H1::default(), &mut context(false), &bytes, usize::MAX);
+            prop_assert_eq!(run(&mut H1::default(), &mut context(false), &bytes, cut), whole);
         }
     }
 }

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use brunt_model::outcome::ErrorKind;
 
+use super::decode::Coding;
 use crate::limits::{CACHED_HEAD_MAX, HEAD_BYTES_MAX, HEAD_FIELDS_MAX};
 
 /// How the end of the body is found (RFC 9112 section 6.3).
@@ -27,6 +28,10 @@ pub struct Head {
     pub framing: Framing,
     /// The connection may be used again after this message.
     pub keep_alive: bool,
+    /// The coding of the content, where it is one that can be decoded.
+    pub coding: Coding,
+    /// Where the value of `Location` lies: offset and length.
+    pub location: Option<(u32, u32)>,
 }
 
 /// Reads a head. `Ok(None)`: it is not complete yet.
@@ -50,21 +55,36 @@ pub fn parse(bytes: &[u8], to_head_request: bool) -> Result<Option<Head>, ErrorK
     let fields = Fields::read(response.headers)?;
     let framing = framing(status, to_head_request, &fields)?;
     let persistent = if minor == 0 { fields.keep_alive } else { !fields.close };
-    Ok(Some(Head { status, len, framing, keep_alive: persistent && framing != Framing::UntilClose }))
+    Ok(Some(Head {
+        status,
+        len,
+        framing,
+        keep_alive: persistent && framing != Framing::UntilClose,
+        coding: fields.coding,
+        location: fields.location.and_then(|value| place_of(value, bytes)),
+    }))
+}
+
+/// Offset and length of a part of `whole`.
+fn place_of(part: &[u8], whole: &[u8]) -> Option<(u32, u32)> {
+    let offset = (part.as_ptr() as usize).checked_sub(whole.as_ptr() as usize)?;
+    Some((u32::try_from(offset).ok()?, u32::try_from(part.len()).ok()?))
 }
 
 /// The fields that decide about framing and the connection.
 #[derive(Default)]
-struct Fields {
+struct Fields<'a> {
     length: Option<u64>,
+    coding: Coding,
+    location: Option<&'a [u8]>,
     transfer_encoding: bool,
     chunked_last: bool,
     close: bool,
     keep_alive: bool,
 }
 
-impl Fields {
-    fn read(headers: &[httparse::Header<'_>]) -> Result<Self, ErrorKind> {
+impl<'a> Fields<'a> {
+    fn read(headers: &[httparse::Header<'a>]) -> Result<Self, ErrorKind> {
         let mut fields = Self::default();
         for header in headers {
             match header.name.len() {
@@ -73,6 +93,10 @@ impl Fields {
                 }
                 17 if header.name.eq_ignore_ascii_case("transfer-encoding") => fields.encoding(header.value),
                 10 if header.name.eq_ignore_ascii_case("connection") => fields.connection(header.value),
+                16 if header.name.eq_ignore_ascii_case("content-encoding") => {
+                    fields.coding = Coding::of(header.value).unwrap_or_default();
+                }
+                8 if header.name.eq_ignore_ascii_case("location") => fields.location = Some(header.value),
                 _ => {}
             }
         }
@@ -109,7 +133,7 @@ impl Fields {
     }
 }
 
-fn framing(status: u16, to_head_request: bool, fields: &Fields) -> Result<Framing, ErrorKind> {
+fn framing(status: u16, to_head_request: bool, fields: &Fields<'_>) -> Result<Framing, ErrorKind> {
     // A message with both may be an attempt at smuggling: refuse it (RFC 9112 section 6.3, item 3).
     if fields.transfer_encoding && fields.length.is_some() {
         return Err(ErrorKind::Protocol);
@@ -137,7 +161,14 @@ pub struct HeadCache {
 
 impl Default for HeadCache {
     fn default() -> Self {
-        let head = Head { status: 0, len: 0, framing: Framing::None, keep_alive: false };
+        let head = Head {
+            status: 0,
+            len: 0,
+            framing: Framing::None,
+            keep_alive: false,
+            coding: Coding::Identity,
+            location: None,
+        };
         Self { bytes: Vec::with_capacity(CACHED_HEAD_MAX), date: 0..0, head }
     }
 }

@@ -1,6 +1,35 @@
-//! Protocol machines: bytes in, progress out; the caller does the I/O.
+//! Protocol machines: bytes in, steps out; the caller does the I/O.
 
+pub mod body;
 pub mod chunked;
+pub mod decode;
 pub mod h1;
+pub mod h2;
 pub mod head;
+pub mod link;
+pub mod one;
+pub mod proxy;
 pub mod tls;
+
+use brunt_model::outcome::ErrorKind;
+
+use self::h1::Answer;
+
+/// What a connection's input led to.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Step {
+    /// All input is used; the next so many bytes are content and need not be looked at.
+    More { skip: u64 },
+    /// The request of a lane is answered.
+    Done { lane: u32, answer: Answer },
+    /// The request of a lane failed; the connection goes on.
+    LaneFailed { lane: u32, kind: ErrorKind },
+    /// The server will not answer the request of a lane and did not begin to: it may be sent again.
+    Unprocessed { lane: u32 },
+    /// The server said how much it takes.
+    Ready,
+    /// The server takes no more requests.
+    Leaving,
+    /// The connection is of no more use.
+    Failed(ErrorKind),
+}

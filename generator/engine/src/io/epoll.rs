@@ -1,5 +1,6 @@
 //! The epoll driver: edge-triggered, for hosts where io_uring is forbidden.
 
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
@@ -7,9 +8,10 @@ use std::sync::Arc;
 use brunt_model::outcome::ErrorKind;
 use brunt_model::plan::Plan;
 
-use super::socket::{Routes, errno, pending_error, shut};
+use super::outbox::Outbox;
+use super::socket::{Routes, errno, is_shut_out, pending_error, send_some, shut};
 use super::{ConnId, Driver, Event, LongTimer, Route, WaitEnd, connect_error, transfer_error};
-use crate::limits::{GATHER_NS, SKIP_AT_MOST};
+use crate::limits::{GATHER_NS, SKIP_AT_MOST, TURN_BYTES};
 
 const BUFFER_SIZE: usize = 64 * 1024;
 const EVENTS: usize = 256;
@@ -48,8 +50,12 @@ struct Slot {
     connecting: bool,
     /// Bytes of the request still to be written, where the socket took only a part.
     unsent: usize,
+    outbox: Outbox,
     skip: u64,
 }
+
+/// A connection that may be read, with its generation and whether its peer may have closed.
+type Reading = (ConnId, u32, bool);
 
 /// One core's epoll instance with its sockets.
 pub(crate) struct Epoll {
@@ -66,8 +72,11 @@ pub(crate) struct Epoll {
     events: Vec<libc::epoll_event>,
     next: usize,
     filled: usize,
-    /// The connection being read, with its generation and whether its peer may have closed.
-    reading: Option<(ConnId, u32, bool)>,
+    /// The connection being read, and how much of its turn it has used.
+    reading: Option<Reading>,
+    turn: usize,
+    /// Connections with more to read whose turn is over.
+    later: VecDeque<Reading>,
     /// Sends that failed at once, to be reported as events.
     failed: Vec<(ConnId, u32, ErrorKind)>,
 }
@@ -88,7 +97,14 @@ impl Epoll {
         };
         add(&epoll, timer_fd.as_raw_fd(), libc::EPOLLIN | libc::EPOLLET, TIMER)?;
         let routes = Routes::new(plan);
-        let slot = || Slot { fd: None, generation: 0, connecting: false, unsent: 0, skip: 0 };
+        let slot = || Slot {
+            fd: None,
+            generation: 0,
+            connecting: false,
+            unsent: 0,
+            outbox: Outbox::default(),
+            skip: 0,
+        };
         Ok(Self {
             epoll,
             timer_fd,
@@ -103,6 +119,8 @@ impl Epoll {
             next: 0,
             filled: 0,
             reading: None,
+            turn: 0,
+            later: VecDeque::with_capacity(connections),
             failed: Vec::with_capacity(connections),
         })
     }
@@ -117,27 +135,16 @@ impl Epoll {
     }
 
     /// Writes what is left of the request; a full socket is continued when it is writable again.
-    fn write(&mut self, conn: ConnId) -> Result<(), ErrorKind> {
+    fn send_rest(&mut self, conn: ConnId) -> Result<(), ErrorKind> {
         let Some(fd) = self.fd(conn) else { return Ok(()) };
         let slot = &mut self.slots[conn.index()];
-        while slot.unsent > 0 {
-            let rest = &self.request[self.request.len() - slot.unsent..];
-            // SAFETY: the pointer and length are of a live slice that is only read.
-            let sent = unsafe { libc::send(fd, rest.as_ptr().cast(), rest.len(), libc::MSG_NOSIGNAL) };
-            match usize::try_from(sent) {
-                Ok(sent) => slot.unsent -= sent,
-                Err(_) => match errno() {
-                    libc::EAGAIN => return Ok(()),
-                    libc::EINTR => {}
-                    error => return Err(transfer_error(error)),
-                },
-            }
-        }
+        let rest = &self.request[self.request.len() - slot.unsent..];
+        slot.unsent -= send_some(fd, rest).map_err(transfer_error)?;
         Ok(())
     }
 
     fn has_reports(&self) -> bool {
-        self.next < self.filled || self.reading.is_some() || !self.failed.is_empty()
+        self.next < self.filled || self.reading.is_some() || !self.failed.is_empty() || !self.later.is_empty()
     }
 
     /// Waits for readiness; `None` waits for the timer at the latest.
@@ -189,15 +196,41 @@ impl Epoll {
             return event;
         }
         self.note_readable(conn, generation, bits);
-        if bits & libc::EPOLLOUT != 0 && self.slots[conn.index()].unsent > 0 {
-            return self.write(conn).err().map(|kind| Event::Broken(conn, kind));
+        if bits & libc::EPOLLOUT != 0 { self.writable(conn) } else { None }
+    }
+
+    fn writable(&mut self, conn: ConnId) -> Option<Event> {
+        if self.slots[conn.index()].unsent > 0 {
+            return self.send_rest(conn).err().map(|kind| Event::Broken(conn, kind));
         }
-        None
+        let fd = self.fd(conn)?;
+        let outbox = &mut self.slots[conn.index()].outbox;
+        if outbox.is_empty() {
+            return None;
+        }
+        match outbox.resume(fd) {
+            Ok(true) => Some(Event::Written(conn)),
+            Ok(false) => None,
+            Err(kind) => Some(Event::Broken(conn, kind)),
+        }
     }
 
     fn note_readable(&mut self, conn: ConnId, generation: u32, bits: libc::c_int) {
         if bits & READABLE != 0 {
-            self.reading = Some((conn, generation, bits & !libc::EPOLLIN & READABLE != 0));
+            self.begin_turn((conn, generation, bits & !libc::EPOLLIN & READABLE != 0));
+        }
+    }
+
+    fn begin_turn(&mut self, reading: Reading) {
+        (self.reading, self.turn) = (Some(reading), 0);
+    }
+
+    /// A connection that could be read for ever lets the others go first.
+    fn end_turn(&mut self) {
+        if self.turn >= TURN_BYTES
+            && let Some(reading) = self.reading.take()
+        {
+            self.later.push_back(reading);
         }
     }
 
@@ -235,6 +268,8 @@ impl Epoll {
         if received < wanted && !may_be_closed || received == 0 {
             self.reading = None;
         }
+        self.turn += received;
+        self.end_turn();
         match (received, skip) {
             (0, _) => Some(Event::Eof(conn)),
             (_, 0) => {
@@ -270,6 +305,7 @@ impl Driver for Epoll {
         let slot = &mut self.slots[conn.index()];
         slot.generation = slot.generation.wrapping_add(1);
         (slot.connecting, slot.unsent, slot.skip) = (true, 0, 0);
+        slot.outbox.clear();
         // SAFETY: the address is valid for its length and is only read.
         let result = unsafe { libc::connect(fd.as_raw_fd(), address.as_ptr(), address.len()) };
         if result < 0 && errno() != libc::EINPROGRESS {
@@ -286,14 +322,28 @@ impl Driver for Epoll {
     #[inline]
     fn send(&mut self, conn: ConnId) {
         self.slots[conn.index()].unsent = self.request.len();
-        if let Err(kind) = self.write(conn) {
+        if let Err(kind) = self.send_rest(conn) {
             self.failed.push((conn, self.slots[conn.index()].generation, kind));
         }
     }
 
     #[inline]
+    fn write(&mut self, conn: ConnId, bytes: &mut Vec<u8>) {
+        let Some(fd) = self.fd(conn) else { return };
+        let slot = &mut self.slots[conn.index()];
+        if let Err(kind) = slot.outbox.write(fd, bytes) {
+            self.failed.push((conn, slot.generation, kind));
+        }
+    }
+
+    #[inline]
     fn sent_whole(&self, conn: ConnId) -> bool {
-        self.slots[conn.index()].unsent == 0
+        let slot = &self.slots[conn.index()];
+        slot.unsent == 0 && slot.outbox.is_empty()
+    }
+
+    fn is_shut_out(&self, conn: ConnId) -> bool {
+        self.fd(conn).is_some_and(is_shut_out)
     }
 
     fn submit(&mut self) {}
@@ -341,6 +391,11 @@ impl Driver for Epoll {
                 self.read()
             } else if self.next < self.filled {
                 self.take_report()
+            } else if let Some(reading) = self.later.pop_front() {
+                // Whoever became ready meanwhile is next.
+                self.wait_reports(Some(0));
+                self.begin_turn(reading);
+                None
             } else {
                 return None;
             };

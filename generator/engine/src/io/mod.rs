@@ -9,6 +9,7 @@
 
 mod buffers;
 pub(crate) mod epoll;
+mod outbox;
 #[cfg(test)]
 pub(crate) mod sim;
 mod socket;
@@ -43,6 +44,8 @@ pub(crate) enum Event {
     Eof(ConnId),
     /// The connection broke.
     Broken(ConnId, ErrorKind),
+    /// All that [`Driver::write`] was given is written, after a while in which it was not.
+    Written(ConnId),
 }
 
 /// Where a connection is to lead and from which address, as positions in the plan's lists.
@@ -65,8 +68,15 @@ pub(crate) trait Driver {
     /// Queues the plan's request to be sent whole.
     fn send(&mut self, conn: ConnId);
 
-    /// Has the kernel taken all of the request last sent?
+    /// Writes `bytes` now and empties them. Where the socket does not take all, the rest is kept and `Written` follows;
+    /// until then `bytes` are left to the caller.
+    fn write(&mut self, conn: ConnId, bytes: &mut Vec<u8>);
+
+    /// Has the kernel taken all that was sent and written?
     fn sent_whole(&self, conn: ConnId) -> bool;
+
+    /// Does the peer keep its window closed to what was sent or written?
+    fn is_shut_out(&self, conn: ConnId) -> bool;
 
     /// Hands to the kernel whatever was queued.
     fn submit(&mut self);

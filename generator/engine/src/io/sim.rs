@@ -221,8 +221,17 @@ impl Driver for Sim {
         self.world.borrow_mut().answer(conn, life);
     }
 
+    fn write(&mut self, conn: ConnId, bytes: &mut Vec<u8>) {
+        bytes.clear();
+        self.send(conn);
+    }
+
     fn sent_whole(&self, _conn: ConnId) -> bool {
         true
+    }
+
+    fn is_shut_out(&self, _conn: ConnId) -> bool {
+        false
     }
 
     fn submit(&mut self) {}

@@ -153,6 +153,45 @@ pub(super) fn shut(fd: OwnedFd) {
     unsafe { libc::shutdown(fd.as_raw_fd(), libc::SHUT_RDWR) };
 }
 
+/// Writes as much as the socket takes without waiting; 0 where that is nothing.
+#[inline]
+pub(super) fn send_some(fd: RawFd, bytes: &[u8]) -> Result<usize, i32> {
+    let mut sent = 0;
+    while sent < bytes.len() {
+        let rest = &bytes[sent..];
+        let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
+        // SAFETY: the pointer and length are of a live slice that is only read.
+        let result = unsafe { libc::send(fd, rest.as_ptr().cast(), rest.len(), flags) };
+        match usize::try_from(result) {
+            Ok(count) => sent += count,
+            Err(_) => match errno() {
+                libc::EAGAIN => break,
+                libc::EINTR => {}
+                error => return Err(error),
+            },
+        }
+    }
+    Ok(sent)
+}
+
+/// Does the peer keep its receive window closed to data that waits for it? (`TCP_INFO`, tcp(7))
+pub(super) fn is_shut_out(fd: RawFd) -> bool {
+    /// Where `struct tcp_info` (linux/tcp.h) has `tcpi_snd_mss`, `tcpi_notsent_bytes` and `tcpi_snd_wnd`.
+    const SND_MSS: usize = 16;
+    const NOT_SENT: usize = 144;
+    const SND_WND: usize = 228;
+    let mut info = [0u8; 256];
+    let mut len = libc::socklen_t::try_from(info.len()).expect("a short array");
+    // SAFETY: the kernel writes at most `len` bytes, the length of the live array.
+    let result = unsafe {
+        libc::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_INFO, info.as_mut_ptr().cast(), &raw mut len)
+    };
+    let field = |at: usize| u32::from_ne_bytes([info[at], info[at + 1], info[at + 2], info[at + 3]]);
+    // Kernels before 5.4 do not tell the window; for them nothing is shut out.
+    let told = result == 0 && len as usize >= SND_WND + 4;
+    told && field(NOT_SENT) > 0 && field(SND_WND) < field(SND_MSS)
+}
+
 /// The error that a connect in progress ended with; 0 if none.
 pub(super) fn pending_error(fd: RawFd) -> i32 {
     let mut error: libc::c_int = 0;

@@ -14,7 +14,8 @@ use io_uring::types::{CancelBuilder, Fd, SubmitArgs, Timespec};
 use io_uring::{IoUring, cqueue, opcode, squeue};
 
 use super::buffers::Buffers;
-use super::socket::{Routes, shut};
+use super::outbox::Outbox;
+use super::socket::{Routes, is_shut_out, shut};
 use super::{ConnId, Driver, Event, LongTimer, Route, WaitEnd, connect_error, transfer_error};
 use crate::limits::{GATHER_NS, SEND_BATCH, SHORT_REQUEST_MAX, SKIP_AT_LEAST, SKIP_AT_MOST};
 
@@ -44,6 +45,7 @@ enum Op {
     Skip = 4,
     Cancel = 5,
     Timer = 6,
+    Writable = 7,
 }
 
 const GENERATION_MASK: u32 = 0xff_ffff;
@@ -68,8 +70,9 @@ struct Slot {
     /// Tells completions of a closed connection from those of the next one in this place.
     generation: u32,
     receiving: Receiving,
-    /// A long request is still being written.
+    /// A long request is still being sent.
     sending: bool,
+    outbox: Outbox,
     /// Bytes to discard with the next single receive.
     skip: u64,
 }
@@ -105,6 +108,8 @@ pub(crate) struct Uring {
     timeout: Box<Timespec>,
     overflows: u64,
     overflows_seen: u32,
+    /// Writes that failed at once, to be reported as events.
+    failed: Vec<(ConnId, u32, ErrorKind)>,
 }
 
 /// Is io_uring usable here, with what the driver needs?
@@ -150,7 +155,14 @@ impl Uring {
         let routes = Arc::new(Routes::new(plan));
         let gathers = ring.params().is_feature_min_timeout();
         let buffers = Buffers::register(&ring, GROUP, u16::try_from(count).unwrap_or(1024), buffer_size)?;
-        let slot = || Slot { fd: None, generation: 0, receiving: Receiving::No, sending: false, skip: 0 };
+        let slot = || Slot {
+            fd: None,
+            generation: 0,
+            receiving: Receiving::No,
+            sending: false,
+            outbox: Outbox::default(),
+            skip: 0,
+        };
         Ok(Self {
             ring: Some(ring),
             buffers: Some(buffers),
@@ -169,6 +181,7 @@ impl Uring {
             timeout: Box::new(Timespec::new()),
             overflows: 0,
             overflows_seen: 0,
+            failed: Vec::with_capacity(connections),
         })
     }
 
@@ -270,6 +283,8 @@ impl Uring {
             self.send_ended(conn, done.result)
         } else if op == Op::Connect as u8 {
             Some(self.connected(conn, done.result))
+        } else if op == Op::Writable as u8 {
+            self.writable(conn)
         } else {
             None
         }
@@ -320,6 +335,36 @@ impl Uring {
         }
     }
 
+    /// Asks to be told when the socket has room.
+    fn await_room(&mut self, conn: ConnId) {
+        let Some((fd, generation)) = self.fd(conn) else { return };
+        let interest = u32::try_from(libc::POLLOUT).unwrap_or_default();
+        let entry = opcode::PollAdd::new(fd, interest).build();
+        self.push(&entry.user_data(user_data(Op::Writable, generation, conn)));
+    }
+
+    fn writable(&mut self, conn: ConnId) -> Option<Event> {
+        let (fd, _) = self.fd(conn)?;
+        match self.slots[conn.index()].outbox.resume(fd.0) {
+            Ok(true) => Some(Event::Written(conn)),
+            Ok(false) => {
+                self.await_room(conn);
+                None
+            }
+            Err(kind) => Some(Event::Broken(conn, kind)),
+        }
+    }
+
+    fn next_failed(&mut self) -> Option<Event> {
+        while let Some((conn, generation, kind)) = self.failed.pop() {
+            let slot = &self.slots[conn.index()];
+            if slot.fd.is_some() && slot.generation == generation {
+                return Some(Event::Broken(conn, kind));
+            }
+        }
+        None
+    }
+
     fn give_back(&mut self, flags: u32) {
         if let Some(buffer) = cqueue::buffer_select(flags) {
             self.buffers().lend(buffer);
@@ -346,6 +391,7 @@ impl Driver for Uring {
         let slot = &mut self.slots[conn.index()];
         slot.generation = slot.generation.wrapping_add(1);
         (slot.receiving, slot.sending, slot.skip) = (Receiving::No, false, 0);
+        slot.outbox.clear();
         let entry = opcode::Connect::new(Fd(fd.as_raw_fd()), address.as_ptr(), address.len()).build();
         let entry = entry.user_data(user_data(Op::Connect, slot.generation, conn));
         slot.fd = Some(fd);
@@ -368,8 +414,27 @@ impl Driver for Uring {
     }
 
     #[inline]
+    fn write(&mut self, conn: ConnId, bytes: &mut Vec<u8>) {
+        let Some((fd, generation)) = self.fd(conn) else { return };
+        let outbox = &mut self.slots[conn.index()].outbox;
+        if !outbox.is_empty() {
+            return;
+        }
+        match outbox.write(fd.0, bytes) {
+            Ok(true) => {}
+            Ok(false) => self.await_room(conn),
+            Err(kind) => self.failed.push((conn, generation, kind)),
+        }
+    }
+
+    #[inline]
     fn sent_whole(&self, conn: ConnId) -> bool {
-        !self.slots[conn.index()].sending
+        let slot = &self.slots[conn.index()];
+        !slot.sending && slot.outbox.is_empty()
+    }
+
+    fn is_shut_out(&self, conn: ConnId) -> bool {
+        self.slots[conn.index()].fd.as_ref().is_some_and(|fd| is_shut_out(fd.as_raw_fd()))
     }
 
     #[inline]
@@ -380,7 +445,7 @@ impl Driver for Uring {
 
     #[inline]
     fn wait(&mut self, now: u64, until: u64) {
-        if self.next < self.filled {
+        if self.next < self.filled || !self.failed.is_empty() {
             self.submit();
             return;
         }
@@ -401,7 +466,7 @@ impl Driver for Uring {
     }
 
     fn wait_together(&mut self, now: u64, until: u64) {
-        if self.next < self.filled || !self.gathers {
+        if self.next < self.filled || !self.gathers || !self.failed.is_empty() {
             self.wait(now, until);
             return;
         }
@@ -415,7 +480,7 @@ impl Driver for Uring {
     /// The kernel says in shared memory whether it has anything for us.
     #[inline]
     fn poll(&mut self) -> bool {
-        if self.next < self.filled {
+        if self.next < self.filled || !self.failed.is_empty() {
             return true;
         }
         let ring = self.ring();
@@ -435,6 +500,11 @@ impl Driver for Uring {
     fn next_event(&mut self) -> Option<Event> {
         if let Some((buffer, _)) = self.current.take() {
             self.buffers().lend(buffer);
+        }
+        if !self.failed.is_empty()
+            && let Some(event) = self.next_failed()
+        {
+            return Some(event);
         }
         loop {
             if self.next == self.filled {

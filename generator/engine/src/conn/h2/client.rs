@@ -1,0 +1,797 @@
+//! The client side of one HTTP/2 connection: many requests under way, each in a lane of its own.
+//!
+//! The machine keeps no content. It bounds what the server can make it do: control frames by a budget, header blocks
+//! and interim responses by size and number, content by the plan's limit, which is also each stream's window.
+
+use std::collections::VecDeque;
+
+use brunt_model::outcome::ErrorKind;
+
+use super::budget::Budget;
+use super::frame::{self, ErrorCode, Frame, HEAD_LEN, Head, MAX_FRAME_SIZE, flag, kind};
+use super::hpack;
+use super::request::{self, Outgoing};
+use super::response::{self, ResponseHead};
+use super::stream::{Streams, Upload};
+use crate::conn::Step;
+use crate::conn::h1::Answer;
+use crate::limits::{HEAD_BYTES_MAX, INTERIM_MAX, OUT_MAX, STREAMS_BEFORE_SETTINGS};
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// RFC 9113 section 6.9.1 and 6.5.2.
+const WINDOW_MAX: i64 = 0x7fff_ffff;
+const DEFAULT_WINDOW: u32 = 65_535;
+/// The connection's window is filled up again once this much of it was used.
+const WINDOW_BATCH: u32 = 1 << 30;
+
+mod setting {
+    pub(super) const HEADER_TABLE_SIZE: u16 = 1;
+    pub(super) const ENABLE_PUSH: u16 = 2;
+    pub(super) const MAX_CONCURRENT_STREAMS: u16 = 3;
+    pub(super) const INITIAL_WINDOW_SIZE: u16 = 4;
+    pub(super) const MAX_FRAME_SIZE: u16 = 5;
+    pub(super) const MAX_HEADER_LIST_SIZE: u16 = 6;
+}
+
+/// What is the same for all connections of a core.
+#[derive(Copy, Clone, Debug)]
+pub struct Context {
+    pub to_head_request: bool,
+    pub body_limit: u64,
+    pub decode: bool,
+    pub redirects: bool,
+}
+
+/// The connection must end: why, as the peer is told and as results name it.
+#[derive(Copy, Clone, Debug)]
+struct Fatal {
+    code: ErrorCode,
+    kind: ErrorKind,
+}
+
+impl From<ErrorCode> for Fatal {
+    fn from(code: ErrorCode) -> Self {
+        Self { code, kind: ErrorKind::Protocol }
+    }
+}
+
+const FLOOD: Fatal = Fatal { code: ErrorCode::ENHANCE_YOUR_CALM, kind: ErrorKind::Flood };
+const BROKEN: Fatal = Fatal { code: ErrorCode::PROTOCOL_ERROR, kind: ErrorKind::Protocol };
+
+/// DATA of a frame whose head was read.
+#[derive(Copy, Clone, Debug)]
+struct Data {
+    lane: Option<u32>,
+    left: u32,
+    end_stream: bool,
+}
+
+/// A header block whose end has not come.
+#[derive(Debug)]
+struct OpenBlock {
+    stream: u32,
+    end_stream: bool,
+    bytes: Vec<u8>,
+}
+
+/// What the server's SETTINGS say.
+#[derive(Debug)]
+struct Peer {
+    /// Its first SETTINGS came.
+    greeted: bool,
+    initial_window: u32,
+    max_streams: u32,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub struct Client {
+    streams: Streams,
+    requests: request::Blocks,
+    responses: response::Blocks,
+    peer: Peer,
+    budget: Budget,
+    /// A frame whose end has not arrived.
+    partial: Vec<u8>,
+    data: Option<Data>,
+    block: Option<OpenBlock>,
+    /// What the server lets us send on all streams together.
+    window: i64,
+    /// Received since the connection's window was filled up.
+    used: u32,
+    /// Lanes whose request bodies are not sent whole, in turn.
+    uploads: VecDeque<u32>,
+    /// GOAWAY came: the last stream that may still be answered.
+    last_stream: Option<u32>,
+    /// The next lane to look at for a stream that GOAWAY left out.
+    sweep: Option<u32>,
+    /// We said goodbye.
+    gone: bool,
+}
+
+impl Client {
+    #[must_use]
+    pub fn new(lanes: u32) -> Self {
+        Self {
+            streams: Streams::new(lanes),
+            requests: request::Blocks::new(),
+            responses: response::Blocks::new(),
+            peer: Peer {
+                greeted: false,
+                initial_window: DEFAULT_WINDOW,
+                max_streams: STREAMS_BEFORE_SETTINGS,
+            },
+            budget: Budget::default(),
+            partial: Vec::new(),
+            data: None,
+            block: None,
+            window: i64::from(DEFAULT_WINDOW),
+            used: 0,
+            uploads: VecDeque::new(),
+            last_stream: None,
+            sweep: None,
+            gone: false,
+        }
+    }
+
+    /// Writes the preface: no push, windows wide open, since nothing of an answer is kept (RFC 9113 section 3.4).
+    pub fn start(&self, context: &Context, out: &mut Vec<u8>) {
+        out.extend_from_slice(PREFACE);
+        // One byte past the limit is enough to know that a body is too long.
+        let window = context.body_limit.saturating_add(1).min(WINDOW_MAX.unsigned_abs());
+        let header_list = u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX);
+        let settings = [
+            (setting::ENABLE_PUSH, 0),
+            (setting::INITIAL_WINDOW_SIZE, u32::try_from(window).unwrap_or(u32::MAX)),
+            (setting::MAX_HEADER_LIST_SIZE, header_list),
+        ];
+        Head { len: 18, kind: kind::SETTINGS, flags: 0, stream: 0 }.write(out);
+        for (name, value) in settings {
+            out.extend_from_slice(&name.to_be_bytes());
+            out.extend_from_slice(&value.to_be_bytes());
+        }
+        window_update(0, 0x7fff_ffff - DEFAULT_WINDOW, out);
+    }
+
+    /// Another request may be sent now.
+    #[inline]
+    #[must_use]
+    pub fn can_request(&self) -> bool {
+        self.streams.open() < self.peer.max_streams && !self.is_leaving()
+    }
+
+    /// No request will be taken any more; what is under way may still be answered.
+    #[inline]
+    #[must_use]
+    pub const fn is_leaving(&self) -> bool {
+        self.last_stream.is_some() || self.streams.exhausted()
+    }
+
+    /// Requests under way.
+    #[must_use]
+    pub const fn open(&self) -> u32 {
+        self.streams.open()
+    }
+
+    /// In the middle of a frame or a header block, which should not last.
+    #[must_use]
+    pub const fn is_midway(&self) -> bool {
+        self.block.is_some() || !self.partial.is_empty()
+    }
+
+    /// Bytes received for the lane's last request, and when the first of them was handled.
+    #[inline]
+    #[must_use]
+    pub fn received(&self, lane: u32) -> (u64, u64) {
+        let stream = self.streams.at(lane);
+        (stream.received, stream.first)
+    }
+
+    /// The server's windows are closed to the lane's request body.
+    #[must_use]
+    pub fn is_shut_out(&self, lane: u32) -> bool {
+        let stream = self.streams.at(lane);
+        let waits = stream.upload.as_ref().is_some_and(|upload| !upload.held);
+        waits && (stream.window <= 0 || self.window <= 0)
+    }
+
+    /// Bytes of the lane's request body that wait.
+    #[must_use]
+    pub fn left_to_upload(&self, lane: u32) -> usize {
+        self.streams.at(lane).upload.as_ref().map_or(0, |upload| upload.body.len() - upload.from)
+    }
+
+    /// Where the last response redirected to.
+    #[must_use]
+    pub fn location(&self) -> &[u8] {
+        &self.responses.location
+    }
+
+    /// Sends a request in a lane that has none; ask [`Client::can_request`] first.
+    #[inline]
+    pub fn request(&mut self, lane: u32, request: &Outgoing, out: &mut Vec<u8>) {
+        let id = self.streams.begin(lane, i64::from(self.peer.initial_window));
+        self.budget.earn(2);
+        self.requests.write(request, id, request.body.is_empty(), out);
+        if !request.body.is_empty() {
+            let upload = Upload { body: request.body.clone(), from: 0, held: request.expects_continue };
+            self.streams.get(lane).upload = Some(upload);
+            self.uploads.push_back(lane);
+            self.pump(out);
+        }
+    }
+
+    /// Sends of the request bodies what the windows and `out` have room for.
+    pub fn pump(&mut self, out: &mut Vec<u8>) {
+        let mut blocked = 0;
+        while blocked < self.uploads.len() && out.len() < OUT_MAX && self.window > 0 {
+            let Some(lane) = self.uploads.pop_front() else { return };
+            match self.upload_some(lane, out) {
+                None => blocked = 0,
+                Some(progress) => {
+                    self.uploads.push_back(lane);
+                    blocked = if progress { 0 } else { blocked + 1 };
+                }
+            }
+        }
+    }
+
+    /// One DATA frame; `None` when the body is sent whole or the stream is gone.
+    fn upload_some(&mut self, lane: u32, out: &mut Vec<u8>) -> Option<bool> {
+        let stream = self.streams.get(lane);
+        let (id, window) = (stream.id, stream.window.min(self.window));
+        let upload = stream.upload.as_mut()?;
+        let rest = &upload.body[upload.from..];
+        let len = rest.len().min(MAX_FRAME_SIZE as usize).min(usize::try_from(window).unwrap_or(0));
+        if upload.held || len == 0 {
+            return Some(false);
+        }
+        let last = len == rest.len();
+        let flags = if last { flag::END_STREAM } else { 0 };
+        let size = u32::try_from(len).unwrap_or(MAX_FRAME_SIZE);
+        Head { len: size, kind: kind::DATA, flags, stream: id }.write(out);
+        out.extend_from_slice(&rest[..len]);
+        upload.from += len;
+        stream.window -= i64::from(size);
+        self.window -= i64::from(size);
+        self.budget.earn(2);
+        if last {
+            stream.upload = None;
+            return None;
+        }
+        Some(true)
+    }
+
+    /// A request that waited long enough for `100 (Continue)` goes on without (RFC 9110 section 10.1.1).
+    pub fn release_uploads(&mut self, out: &mut Vec<u8>) {
+        self.streams
+            .live()
+            .filter_map(|stream| stream.upload.as_mut())
+            .for_each(|upload| upload.held = false);
+        self.pump(out);
+    }
+
+    /// Gives a lane's request up.
+    pub fn abandon(&mut self, lane: u32, out: &mut Vec<u8>) {
+        let id = self.streams.at(lane).id;
+        if id != 0 {
+            self.reset_stream(lane, ErrorCode::CANCEL, out);
+        }
+    }
+
+    fn reset_stream(&mut self, lane: u32, code: ErrorCode, out: &mut Vec<u8>) {
+        let id = self.streams.at(lane).id;
+        Head { len: 4, kind: kind::RST_STREAM, flags: 0, stream: id }.write(out);
+        out.extend_from_slice(&code.0.to_be_bytes());
+        self.streams.end(lane);
+        // What was on its way is not held against the server.
+        self.budget.earn(4);
+    }
+
+    /// Tells the server that we go, unless it was told why.
+    pub fn goodbye(&mut self, out: &mut Vec<u8>) {
+        if !std::mem::replace(&mut self.gone, true) {
+            goaway(ErrorCode::NO_ERROR, out);
+        }
+    }
+
+    /// Takes what the server sent, up to the next step. Of `bytes` the number returned were used.
+    #[inline]
+    pub fn feed(&mut self, bytes: &[u8], now: u64, context: &Context, out: &mut Vec<u8>) -> (usize, Step) {
+        if let Some(lane) = self.unprocessed() {
+            return (0, Step::Unprocessed { lane });
+        }
+        let mut at = 0;
+        while at < bytes.len() {
+            let rest = &bytes[at..];
+            let (used, result) = match self.data {
+                Some(data) => self.content(data, rest, context, out),
+                None => self.next_frame(rest, now, context, out),
+            };
+            at += used;
+            match result {
+                Ok(None) => {}
+                Ok(Some(step)) => return (at, step),
+                Err(fatal) => {
+                    goaway(fatal.code, out);
+                    self.gone = true;
+                    return (bytes.len(), Step::Failed(fatal.kind));
+                }
+            }
+        }
+        (at, Step::More { skip: 0 })
+    }
+
+    /// The next lane whose stream the server will not answer.
+    fn unprocessed(&mut self) -> Option<u32> {
+        let (from, last) = (self.sweep?, self.last_stream?);
+        let left_out = |lane: &u32| self.streams.at(*lane).id > last;
+        let found = (from..self.streams.lanes()).find(left_out);
+        self.sweep = found;
+        if let Some(lane) = found {
+            self.streams.end(lane);
+        }
+        found
+    }
+
+    /// Takes one frame, or as much of it as has arrived.
+    #[inline]
+    fn next_frame(&mut self, bytes: &[u8], now: u64, context: &Context, out: &mut Vec<u8>) -> Taken {
+        if !self.partial.is_empty() {
+            return self.complete_frame(bytes, now, context, out);
+        }
+        let Some(first) = bytes.first_chunk::<HEAD_LEN>() else {
+            self.partial.extend_from_slice(bytes);
+            return (bytes.len(), Ok(None));
+        };
+        let head = Head::read(first);
+        if let Err(fatal) = self.admit(head, first) {
+            return (bytes.len(), Err(fatal));
+        }
+        if is_streamed(head) {
+            return (HEAD_LEN, self.begin_data(head, now, context, out));
+        }
+        let end = HEAD_LEN + head.len as usize;
+        match bytes.get(HEAD_LEN..end) {
+            Some(payload) => (end, self.frame(head, payload, now, context, out)),
+            None => {
+                self.partial.extend_from_slice(bytes);
+                (bytes.len(), Ok(None))
+            }
+        }
+    }
+
+    /// Adds to a frame that arrived in part.
+    fn complete_frame(&mut self, bytes: &[u8], now: u64, context: &Context, out: &mut Vec<u8>) -> Taken {
+        let mut used = 0;
+        if self.partial.len() < HEAD_LEN {
+            used = bytes.len().min(HEAD_LEN - self.partial.len());
+            self.partial.extend_from_slice(&bytes[..used]);
+        }
+        let Some(first) = self.partial.first_chunk::<HEAD_LEN>().copied() else { return (used, Ok(None)) };
+        let head = Head::read(&first);
+        if self.partial.len() == HEAD_LEN {
+            if let Err(fatal) = self.admit(head, &first) {
+                return (bytes.len(), Err(fatal));
+            }
+            if is_streamed(head) {
+                self.partial.clear();
+                return (used, self.begin_data(head, now, context, out));
+            }
+        }
+        let missing = HEAD_LEN + head.len as usize - self.partial.len();
+        let more = &bytes[used..used + missing.min(bytes.len() - used)];
+        self.partial.extend_from_slice(more);
+        used += more.len();
+        if more.len() < missing {
+            return (used, Ok(None));
+        }
+        let mut frame = std::mem::take(&mut self.partial);
+        let result = self.frame(head, &frame[HEAD_LEN..], now, context, out);
+        frame.clear();
+        frame.shrink_to(PARTIAL_KEPT);
+        self.partial = frame;
+        (used, result)
+    }
+
+    /// May a frame begin like this here?
+    #[inline]
+    fn admit(&self, head: Head, first: &[u8; HEAD_LEN]) -> Result<(), Fatal> {
+        if !self.peer.greeted {
+            if first.starts_with(b"HTTP/") {
+                return Err(Fatal { code: ErrorCode::HTTP_1_1_REQUIRED, kind: ErrorKind::Alpn });
+            }
+            if head.kind != kind::SETTINGS || head.flags & flag::ACK != 0 {
+                return Err(BROKEN);
+            }
+        }
+        if head.len > MAX_FRAME_SIZE {
+            return Err(ErrorCode::FRAME_SIZE_ERROR.into());
+        }
+        match &self.block {
+            Some(block) if head.kind != kind::CONTINUATION || head.stream != block.stream => Err(BROKEN),
+            None if head.kind == kind::CONTINUATION => Err(BROKEN),
+            _ => Ok(()),
+        }
+    }
+
+    fn charge(&mut self, now: u64) -> Result<(), Fatal> {
+        if self.budget.charge(now) { Ok(()) } else { Err(FLOOD) }
+    }
+
+    /// The lane of a stream that the server may speak of; `None` where it has ended.
+    #[inline]
+    fn lane_of(&mut self, stream: u32, now: u64) -> Result<Option<u32>, Fatal> {
+        if stream == 0 || self.streams.is_idle(stream) {
+            return Err(BROKEN);
+        }
+        let lane = self.streams.find(stream);
+        if lane.is_none() {
+            self.charge(now)?;
+        }
+        Ok(lane)
+    }
+
+    /// A DATA frame without padding: its content is taken as it comes.
+    #[inline]
+    fn begin_data(
+        &mut self,
+        head: Head,
+        now: u64,
+        context: &Context,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Step>, Fatal> {
+        let end_stream = head.flags & flag::END_STREAM != 0;
+        let lane = self.account(head, head.len, now, out)?;
+        if head.len > 0 {
+            self.data = Some(Data { lane, left: head.len, end_stream });
+        }
+        let Some(lane) = lane else { return Ok(None) };
+        match self.judge_data(lane, context, out) {
+            None if head.len == 0 && end_stream => Ok(Some(self.finish(lane, context, out))),
+            None => Ok(None),
+            step => {
+                self.data = self.data.map(|data| Data { lane: None, ..data });
+                Ok(step)
+            }
+        }
+    }
+
+    /// Windows, budget and counts of a DATA frame with so much content.
+    #[inline]
+    fn account(
+        &mut self,
+        head: Head,
+        content: u32,
+        now: u64,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<u32>, Fatal> {
+        let lane = self.lane_of(head.stream, now)?;
+        if content > 0 {
+            self.budget.earn_by_data(head.len);
+        } else if head.flags & flag::END_STREAM == 0 {
+            self.charge(now)?;
+        }
+        // Never past the window: it is filled up long before.
+        self.used += head.len;
+        if self.used >= WINDOW_BATCH {
+            window_update(0, self.used, out);
+            self.used = 0;
+        }
+        if let Some(lane) = lane {
+            let stream = self.streams.get(lane);
+            stream.received += HEAD_LEN as u64 + u64::from(head.len);
+            stream.body += u64::from(content);
+        }
+        Ok(lane)
+    }
+
+    /// Content that comes before the response's head, past its length or past the limit ends the stream.
+    #[inline]
+    fn judge_data(&mut self, lane: u32, context: &Context, out: &mut Vec<u8>) -> Option<Step> {
+        let stream = self.streams.at(lane);
+        let kind = if stream.status == 0 || stream.length.is_some_and(|length| stream.body > length) {
+            ErrorKind::Protocol
+        } else if stream.body > context.body_limit {
+            ErrorKind::BodyLimit
+        } else {
+            return None;
+        };
+        Some(self.fail(lane, kind, out))
+    }
+
+    /// Takes content.
+    #[inline]
+    fn content(&mut self, data: Data, bytes: &[u8], context: &Context, out: &mut Vec<u8>) -> Taken {
+        let used = bytes.len().min(data.left as usize);
+        let left = data.left - u32::try_from(used).unwrap_or(data.left);
+        self.data = (left > 0).then_some(Data { left, ..data });
+        let Some(lane) = data.lane else { return (used, Ok(None)) };
+        if let Err(kind) = self.streams.get(lane).content.feed(&bytes[..used]) {
+            self.data = self.data.map(|data| Data { lane: None, ..data });
+            return (used, Ok(Some(self.fail(lane, kind, out))));
+        }
+        let ended = left == 0 && data.end_stream;
+        (used, Ok(ended.then(|| self.finish(lane, context, out))))
+    }
+
+    /// The response of a lane has ended.
+    #[inline]
+    fn finish(&mut self, lane: u32, context: &Context, out: &mut Vec<u8>) -> Step {
+        let stream = self.streams.get(lane);
+        let bodiless = context.to_head_request || matches!(stream.status, 204 | 304);
+        let whole = bodiless || stream.length.is_none_or(|length| length == stream.body);
+        let decoded = stream.content.finish();
+        if stream.status == 0 || !whole {
+            return self.fail(lane, ErrorKind::Protocol, out);
+        }
+        if let Err(kind) = decoded {
+            return self.fail(lane, kind, out);
+        }
+        let answer = Answer { status: stream.status, reusable: true };
+        if stream.upload.is_some() {
+            // The answer did not wait for the body (RFC 9113 section 8.1).
+            self.reset_stream(lane, ErrorCode::NO_ERROR, out);
+        }
+        self.streams.end(lane);
+        Step::Done { lane, answer }
+    }
+
+    fn fail(&mut self, lane: u32, kind: ErrorKind, out: &mut Vec<u8>) -> Step {
+        let code = if kind == ErrorKind::Protocol { ErrorCode::PROTOCOL_ERROR } else { ErrorCode::CANCEL };
+        self.reset_stream(lane, code, out);
+        Step::LaneFailed { lane, kind }
+    }
+
+    /// Takes a whole frame.
+    fn frame(
+        &mut self,
+        head: Head,
+        payload: &[u8],
+        now: u64,
+        context: &Context,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Step>, Fatal> {
+        match frame::parse(head, payload)? {
+            Frame::Data { data, end_stream, .. } => {
+                let len = u32::try_from(data.len()).unwrap_or(MAX_FRAME_SIZE);
+                let Some(lane) = self.account(head, len, now, out)? else { return Ok(None) };
+                if let Some(step) = self.judge_data(lane, context, out) {
+                    return Ok(Some(step));
+                }
+                let whole = Data { lane: Some(lane), left: len, end_stream };
+                self.content(whole, data, context, out).1
+            }
+            Frame::Headers { fragment, end_stream, end_headers, .. } => {
+                if end_headers {
+                    return self.header_block(head.stream, end_stream, fragment, now, context, out);
+                }
+                self.block = Some(OpenBlock { stream: head.stream, end_stream, bytes: fragment.to_vec() });
+                Ok(None)
+            }
+            Frame::Continuation { fragment, end_headers } => {
+                self.continuation(fragment, end_headers, now, context, out)
+            }
+            Frame::Settings { ack, pairs } => {
+                self.charge_unless_first(now)?;
+                if !ack {
+                    self.settings(pairs)?;
+                    Head { len: 0, kind: kind::SETTINGS, flags: flag::ACK, stream: 0 }.write(out);
+                    self.pump(out);
+                    return Ok(Some(Step::Ready));
+                }
+                Ok(None)
+            }
+            Frame::Ping { ack, payload } => {
+                self.charge(now)?;
+                if !ack {
+                    Head { len: 8, kind: kind::PING, flags: flag::ACK, stream: 0 }.write(out);
+                    out.extend_from_slice(&payload);
+                }
+                Ok(None)
+            }
+            Frame::RstStream(code) => self.reset_by_peer(head.stream, code, now),
+            Frame::Goaway { last_stream, .. } => {
+                self.charge(now)?;
+                let last = self.last_stream.map_or(last_stream, |before| before.min(last_stream));
+                (self.last_stream, self.sweep) = (Some(last), Some(0));
+                Ok(self.unprocessed().map_or(Some(Step::Leaving), |lane| Some(Step::Unprocessed { lane })))
+            }
+            Frame::WindowUpdate(increment) => self.window_update(head.stream, increment, now, out),
+            Frame::PushPromise { .. } => Err(BROKEN),
+            Frame::Priority(_) | Frame::Unknown => self.charge(now).map(|()| None),
+        }
+    }
+
+    fn charge_unless_first(&mut self, now: u64) -> Result<(), Fatal> {
+        if self.peer.greeted { self.charge(now) } else { Ok(()) }
+    }
+
+    fn settings(&mut self, pairs: &[u8]) -> Result<(), Fatal> {
+        if !self.peer.greeted {
+            self.peer.greeted = true;
+            self.peer.max_streams = u32::MAX;
+        }
+        for (name, value) in frame::settings(pairs) {
+            match name {
+                setting::HEADER_TABLE_SIZE => self.requests.set_max_table(value),
+                setting::ENABLE_PUSH if value != 0 => return Err(BROKEN),
+                setting::MAX_CONCURRENT_STREAMS => self.peer.max_streams = value,
+                setting::INITIAL_WINDOW_SIZE => self.initial_window(value)?,
+                setting::MAX_FRAME_SIZE if !(MAX_FRAME_SIZE..1 << 24).contains(&value) => return Err(BROKEN),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// RFC 9113 section 6.9.2: what was sent already counts against the new size.
+    fn initial_window(&mut self, size: u32) -> Result<(), Fatal> {
+        if i64::from(size) > WINDOW_MAX {
+            return Err(ErrorCode::FLOW_CONTROL_ERROR.into());
+        }
+        let change = i64::from(size) - i64::from(self.peer.initial_window);
+        self.peer.initial_window = size;
+        for stream in self.streams.live() {
+            stream.window += change;
+            if stream.window > WINDOW_MAX {
+                return Err(ErrorCode::FLOW_CONTROL_ERROR.into());
+            }
+        }
+        Ok(())
+    }
+
+    fn window_update(
+        &mut self,
+        stream: u32,
+        increment: u32,
+        now: u64,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Step>, Fatal> {
+        self.charge(now)?;
+        if stream == 0 {
+            self.window += i64::from(increment);
+            if self.window > WINDOW_MAX {
+                return Err(ErrorCode::FLOW_CONTROL_ERROR.into());
+            }
+        } else if let Some(lane) = self.lane_of(stream, now)? {
+            let stream = self.streams.get(lane);
+            stream.window += i64::from(increment);
+            if stream.window > WINDOW_MAX {
+                return Ok(Some(self.fail(lane, ErrorKind::Protocol, out)));
+            }
+        }
+        self.pump(out);
+        Ok(None)
+    }
+
+    fn reset_by_peer(&mut self, stream: u32, code: ErrorCode, now: u64) -> Result<Option<Step>, Fatal> {
+        let Some(lane) = self.lane_of(stream, now)? else { return Ok(None) };
+        self.streams.end(lane);
+        let kind = match code {
+            ErrorCode::REFUSED_STREAM => ErrorKind::RefusedStream,
+            ErrorCode::HTTP_1_1_REQUIRED => ErrorKind::Alpn,
+            _ => ErrorKind::Reset,
+        };
+        Ok(Some(Step::LaneFailed { lane, kind }))
+    }
+
+    fn continuation(
+        &mut self,
+        fragment: &[u8],
+        end_headers: bool,
+        now: u64,
+        context: &Context,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Step>, Fatal> {
+        let Some(mut block) = self.block.take() else { return Err(BROKEN) };
+        if fragment.is_empty() && !end_headers {
+            self.charge(now)?;
+        }
+        block.bytes.extend_from_slice(fragment);
+        if block.bytes.len() > HEAD_BYTES_MAX {
+            return Err(Fatal { code: ErrorCode::ENHANCE_YOUR_CALM, kind: ErrorKind::HeaderLimit });
+        }
+        if !end_headers {
+            self.block = Some(block);
+            return Ok(None);
+        }
+        self.header_block(block.stream, block.end_stream, &block.bytes, now, context, out)
+    }
+
+    /// Takes a whole header block. It must be decoded even where the stream has ended: it may change the table.
+    #[inline]
+    fn header_block(
+        &mut self,
+        stream: u32,
+        end_stream: bool,
+        block: &[u8],
+        now: u64,
+        context: &Context,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Step>, Fatal> {
+        let lane = self.lane_of(stream, now)?;
+        let head = self.responses.read(block, context.redirects).map_err(|error| match error {
+            hpack::Error::TooLarge => {
+                Fatal { code: ErrorCode::ENHANCE_YOUR_CALM, kind: ErrorKind::HeaderLimit }
+            }
+            hpack::Error::Malformed => ErrorCode::COMPRESSION_ERROR.into(),
+        })?;
+        let Some(lane) = lane else { return Ok(None) };
+        let stream = self.streams.get(lane);
+        stream.received += (HEAD_LEN + block.len()) as u64;
+        if stream.first == 0 {
+            stream.first = now;
+        }
+        Ok(self.response_head(lane, head, end_stream, context, out))
+    }
+
+    #[inline]
+    fn response_head(
+        &mut self,
+        lane: u32,
+        head: ResponseHead,
+        end_stream: bool,
+        context: &Context,
+        out: &mut Vec<u8>,
+    ) -> Option<Step> {
+        let stream = self.streams.get(lane);
+        let trailers = stream.status != 0;
+        let wrong = if trailers { head.status != 0 || !end_stream } else { head.status == 0 };
+        if head.malformed || wrong || head.status == 101 || (head.status < 200 && !trailers && end_stream) {
+            return Some(self.fail(lane, ErrorKind::Protocol, out));
+        }
+        match head.status {
+            0 => {}
+            100..200 => return self.interim(lane, head.status, out),
+            _ => {
+                (stream.status, stream.length) = (head.status, head.length);
+                if !context.to_head_request && head.length.is_some_and(|length| length > context.body_limit) {
+                    return Some(self.fail(lane, ErrorKind::BodyLimit, out));
+                }
+                if context.decode && !end_stream {
+                    stream.content.begin(head.coding, context.body_limit);
+                }
+            }
+        }
+        end_stream.then(|| self.finish(lane, context, out))
+    }
+
+    fn interim(&mut self, lane: u32, status: u16, out: &mut Vec<u8>) -> Option<Step> {
+        let stream = self.streams.get(lane);
+        stream.interim += 1;
+        if stream.interim > INTERIM_MAX {
+            return Some(self.fail(lane, ErrorKind::TooManyInterim, out));
+        }
+        if status == 100
+            && let Some(upload) = &mut stream.upload
+        {
+            upload.held = false;
+            self.pump(out);
+        }
+        None
+    }
+}
+
+/// Bytes of the input that were used, and what came of them.
+type Taken = (usize, Result<Option<Step>, Fatal>);
+
+/// Memory kept for frames that arrive in parts.
+const PARTIAL_KEPT: usize = 1024;
+
+/// DATA without padding need not be whole to be taken.
+const fn is_streamed(head: Head) -> bool {
+    head.kind == kind::DATA && head.flags & flag::PADDED == 0
+}
+
+fn window_update(stream: u32, increment: u32, out: &mut Vec<u8>) {
+    Head { len: 4, kind: kind::WINDOW_UPDATE, flags: 0, stream }.write(out);
+    out.extend_from_slice(&increment.to_be_bytes());
+}
+
+/// The last stream that we took from the server: none, since push is off.
+fn goaway(code: ErrorCode, out: &mut Vec<u8>) {
+    Head { len: 8, kind: kind::GOAWAY, flags: 0, stream: 0 }.write(out);
+    out.extend_from_slice(&0u32.to_be_bytes());
+    out.extend_from_slice(&code.0.to_be_bytes());
+}

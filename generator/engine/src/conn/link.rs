@@ -1,0 +1,262 @@
+//! One connection from its proxy to its protocol: what comes in is opened and fed, what goes out is gathered and sealed.
+
+use brunt_model::outcome::ErrorKind;
+use brunt_model::plan::{Plan, Protocol};
+
+use super::h2::client::{self, Client};
+use super::one::{One, Wire};
+use super::proxy::Handshake;
+use super::tls::Session;
+use super::{Step, h1, h2};
+
+/// A request, as either version sends it.
+#[derive(Clone, Debug)]
+pub enum Outgoing {
+    One(Wire),
+    Two(h2::request::Outgoing),
+}
+
+/// What is the same for all connections of a core.
+#[derive(Debug)]
+pub struct Context {
+    pub one: h1::Context,
+    pub two: client::Context,
+}
+
+impl Context {
+    #[must_use]
+    pub fn of(plan: &Plan) -> Self {
+        let (decode, redirects) = (plan.decode, plan.redirects.is_some());
+        let (to_head_request, body_limit) = (plan.request.is_head(), plan.body_limit.0);
+        Self {
+            one: h1::Context {
+                cache: super::head::HeadCache::default(),
+                to_head_request,
+                body_limit,
+                decode,
+                redirects,
+            },
+            two: client::Context { to_head_request, body_limit, decode, redirects },
+        }
+    }
+}
+
+/// The protocol's own machine.
+#[derive(Debug)]
+pub enum Http {
+    One(One),
+    Two(Box<Client>),
+}
+
+/// The machines of one connection.
+#[derive(Debug)]
+pub struct Link {
+    pub proxy: Option<Box<Handshake>>,
+    pub tls: Option<Box<Session>>,
+    pub http: Http,
+    /// What is to be sent, before it is sealed.
+    out: Vec<u8>,
+    /// What is to be sent over the socket, where that is something else.
+    sealed: Vec<u8>,
+}
+
+impl Link {
+    #[must_use]
+    pub fn new(protocol: Protocol) -> Self {
+        Self { proxy: None, tls: None, http: Http::new(protocol), out: Vec::new(), sealed: Vec::new() }
+    }
+
+    /// Makes ready for a new connection.
+    pub fn reset(&mut self, protocol: Protocol) {
+        (self.proxy, self.tls) = (None, None);
+        self.out.clear();
+        self.sealed.clear();
+        match &mut self.http {
+            Http::One(one) => one.reset(),
+            Http::Two(_) => self.http = Http::new(protocol),
+        }
+    }
+
+    /// The connection is there: says what the protocol says first.
+    pub fn start(&mut self, context: &Context) {
+        if let Http::Two(client) = &mut self.http {
+            client.start(&context.two, &mut self.out);
+        }
+    }
+
+    /// Takes plaintext, up to the next step. Of `bytes` the number returned were used.
+    #[inline]
+    pub fn feed(&mut self, bytes: &[u8], now: u64, context: &mut Context) -> (usize, Step) {
+        match &mut self.http {
+            Http::One(one) => one.feed(bytes, &mut context.one, &mut self.out),
+            Http::Two(client) => client.feed(bytes, now, &context.two, &mut self.out),
+        }
+    }
+
+    /// The peer closed its side.
+    pub fn feed_eof(&mut self) -> Step {
+        match &mut self.http {
+            Http::One(one) => one.feed_eof(),
+            Http::Two(client) if client.is_leaving() => Step::Failed(ErrorKind::Goaway),
+            Http::Two(_) => Step::Failed(ErrorKind::ClosedEarly),
+        }
+    }
+
+    /// Another request may be sent now.
+    #[inline]
+    #[must_use]
+    pub fn can_request(&self) -> bool {
+        match &self.http {
+            Http::One(_) => true,
+            Http::Two(client) => client.can_request(),
+        }
+    }
+
+    /// No request will be taken any more.
+    #[inline]
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        match &self.http {
+            Http::One(_) => false,
+            Http::Two(client) => client.is_leaving(),
+        }
+    }
+
+    /// Sends a request in a lane; returns its length on the wire before TLS.
+    #[inline]
+    pub fn request(&mut self, lane: u32, request: &Outgoing) -> u64 {
+        match (&mut self.http, request) {
+            (Http::One(one), Outgoing::One(wire)) => {
+                one.request(lane, wire, &mut self.out);
+                wire.bytes.len() as u64
+            }
+            (Http::Two(client), Outgoing::Two(request)) => {
+                let before = self.out.len();
+                client.request(lane, request, &mut self.out);
+                let later = client.left_to_upload(lane);
+                (self.out.len() - before + later) as u64
+            }
+            // Requests and connections are of the plan's one protocol.
+            (Http::One(_), Outgoing::Two(_)) | (Http::Two(_), Outgoing::One(_)) => 0,
+        }
+    }
+
+    /// Goes on with request bodies.
+    pub fn pump(&mut self) {
+        match &mut self.http {
+            Http::One(one) => one.pump(&mut self.out),
+            Http::Two(client) => client.pump(&mut self.out),
+        }
+    }
+
+    /// Goes on with bodies that waited for `100 (Continue)`.
+    pub fn release_uploads(&mut self) {
+        match &mut self.http {
+            Http::One(one) => one.release_upload(&mut self.out),
+            Http::Two(client) => client.release_uploads(&mut self.out),
+        }
+    }
+
+    /// The request in a lane goes out by other ways.
+    #[inline]
+    pub fn sent(&mut self, lane: u32) {
+        if let Http::One(one) = &mut self.http {
+            one.sent(lane);
+        }
+    }
+
+    /// The server keeps its window closed to the lane's request.
+    #[must_use]
+    pub fn is_shut_out(&self, lane: u32) -> bool {
+        match &self.http {
+            Http::One(_) => false,
+            Http::Two(client) => client.is_shut_out(lane),
+        }
+    }
+
+    /// Ends the request of one lane; false where that takes the connection.
+    pub fn abandon(&mut self, lane: u32) -> bool {
+        match &mut self.http {
+            Http::One(_) => false,
+            Http::Two(client) => {
+                client.abandon(lane, &mut self.out);
+                true
+            }
+        }
+    }
+
+    /// Where the last answer redirected to.
+    #[must_use]
+    pub fn location(&self) -> &[u8] {
+        match &self.http {
+            Http::One(one) => one.location(),
+            Http::Two(client) => client.location(),
+        }
+    }
+
+    /// What is to be written to the socket now. Whoever takes it empties it.
+    #[inline]
+    pub fn output(&mut self) -> &mut Vec<u8> {
+        let Some(tls) = &mut self.tls else { return &mut self.out };
+        if !self.out.is_empty() {
+            tls.write(&self.out, &mut self.sealed);
+            self.out.clear();
+        } else {
+            tls.flush(&mut self.sealed);
+        }
+        &mut self.sealed
+    }
+
+    /// Something waits to be written.
+    #[inline]
+    #[must_use]
+    pub fn has_output(&self) -> bool {
+        !self.out.is_empty()
+            || !self.sealed.is_empty()
+            || self.tls.as_ref().is_some_and(|tls| tls.wants_write())
+    }
+
+    /// Says goodbye where the protocol has words for it.
+    pub fn goodbye(&mut self) {
+        if let Http::Two(client) = &mut self.http {
+            client.goodbye(&mut self.out);
+        }
+        if let Some(tls) = &mut self.tls {
+            if !self.out.is_empty() {
+                tls.write(&self.out, &mut self.sealed);
+                self.out.clear();
+            }
+            tls.close(&mut self.sealed);
+        }
+    }
+
+    /// Begins the proxy's handshake.
+    pub fn begin_proxy(&mut self, mut handshake: Handshake) {
+        handshake.start(&mut self.out);
+        self.proxy = Some(Box::new(handshake));
+    }
+
+    /// Takes what the proxy sent; the number of bytes used once its handshake has ended.
+    ///
+    /// # Errors
+    /// When the proxy refuses or fails.
+    pub fn feed_proxy(&mut self, bytes: &[u8]) -> Result<Option<usize>, ErrorKind> {
+        let Some(proxy) = &mut self.proxy else { return Ok(Some(0)) };
+        match proxy.feed(bytes, &mut self.out)? {
+            super::proxy::Progress::More => Ok(None),
+            super::proxy::Progress::Done { used } => {
+                self.proxy = None;
+                Ok(Some(used))
+            }
+        }
+    }
+}
+
+impl Http {
+    fn new(protocol: Protocol) -> Self {
+        match protocol {
+            Protocol::Http1 { pipeline } => Self::One(One::new(pipeline)),
+            Protocol::Http2 { streams } => Self::Two(Box::new(Client::new(streams))),
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! An HTTP/1.1 connection as a client uses it: requests go out in order, and answers come back in the same.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use brunt_model::outcome::ErrorKind;
+
+use super::Step;
+use super::h1::{Context, H1, Progress};
+use crate::limits::OUT_MAX;
+
+/// A request as HTTP/1.1 sends it.
+#[derive(Clone, Debug)]
+pub struct Wire {
+    pub bytes: Arc<[u8]>,
+    pub head_len: usize,
+    /// The body waits for `100 (Continue)`.
+    pub expects_continue: bool,
+}
+
+/// What is left to be sent of a request.
+#[derive(Debug)]
+struct Upload {
+    bytes: Arc<[u8]>,
+    from: usize,
+    /// Nothing past this until the server wants the body.
+    hold_at: Option<usize>,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub struct One {
+    machine: H1,
+    /// Lanes whose requests are under way, the oldest first.
+    order: VecDeque<u32>,
+    uploads: VecDeque<Upload>,
+}
+
+impl One {
+    #[must_use]
+    pub fn new(lanes: u32) -> Self {
+        Self {
+            machine: H1::default(),
+            order: VecDeque::with_capacity(lanes as usize),
+            uploads: VecDeque::new(),
+        }
+    }
+
+    /// Makes ready for a new connection.
+    pub fn reset(&mut self) {
+        self.machine.reset();
+        self.order.clear();
+        self.uploads.clear();
+    }
+
+    /// The lane whose answer is to come next.
+    #[inline]
+    #[must_use]
+    pub fn front(&self) -> Option<u32> {
+        self.order.front().copied()
+    }
+
+    #[must_use]
+    pub const fn in_head(&self) -> bool {
+        self.machine.in_head()
+    }
+
+    #[must_use]
+    pub fn location(&self) -> &[u8] {
+        self.machine.location()
+    }
+
+    /// A request goes out whole by other ways.
+    #[inline]
+    pub fn sent(&mut self, lane: u32) {
+        self.order.push_back(lane);
+    }
+
+    /// Sends a request after those before it.
+    pub fn request(&mut self, lane: u32, wire: &Wire, out: &mut Vec<u8>) {
+        self.order.push_back(lane);
+        if self.uploads.is_empty() && !wire.expects_continue && out.len() + wire.bytes.len() <= OUT_MAX {
+            out.extend_from_slice(&wire.bytes);
+            return;
+        }
+        let hold_at = wire.expects_continue.then_some(wire.head_len);
+        self.uploads.push_back(Upload { bytes: wire.bytes.clone(), from: 0, hold_at });
+        self.pump(out);
+    }
+
+    /// Writes what `out` has room for.
+    pub fn pump(&mut self, out: &mut Vec<u8>) {
+        while let Some(upload) = self.uploads.front_mut() {
+            let end = upload.hold_at.unwrap_or(upload.bytes.len());
+            let len = (end - upload.from).min(OUT_MAX.saturating_sub(out.len()));
+            out.extend_from_slice(&upload.bytes[upload.from..upload.from + len]);
+            upload.from += len;
+            if upload.from < upload.bytes.len() {
+                return;
+            }
+            self.uploads.pop_front();
+        }
+    }
+
+    /// The server wants the body, or took long enough to say so.
+    pub fn release_upload(&mut self, out: &mut Vec<u8>) {
+        if let Some(upload) = self.uploads.front_mut() {
+            upload.hold_at = None;
+            self.pump(out);
+        }
+    }
+
+    /// Takes what the server sent, up to the end of the next answer. Of `bytes` the number returned were used.
+    #[inline]
+    pub fn feed(&mut self, bytes: &[u8], context: &mut Context, out: &mut Vec<u8>) -> (usize, Step) {
+        if bytes.is_empty() {
+            return (0, Step::More { skip: 0 });
+        }
+        if self.order.is_empty() {
+            return (bytes.len(), Step::Failed(ErrorKind::Protocol));
+        }
+        let (used, progress) = self.machine.feed(bytes, context);
+        let step = self.step(progress, used < bytes.len());
+        if matches!(step, Step::More { .. }) && self.machine.continued() {
+            self.release_upload(out);
+        }
+        (used, step)
+    }
+
+    /// Takes `count` bytes of content as read.
+    pub fn skip(&mut self, count: u64, context: &Context) -> Step {
+        let progress = self.machine.skip(count, context);
+        self.step(progress, false)
+    }
+
+    /// The server closed its side.
+    pub fn feed_eof(&mut self) -> Step {
+        let progress = self.machine.feed_eof();
+        self.step(progress, false)
+    }
+
+    /// `excess`: more came than belongs to the answer, which is wrong where no other request is under way.
+    #[inline]
+    fn step(&mut self, progress: Progress, excess: bool) -> Step {
+        match progress {
+            Progress::More { skip } => Step::More { skip },
+            Progress::Failed(kind) => Step::Failed(kind),
+            Progress::Done(mut answer) => {
+                self.machine.reset();
+                let lane = self.order.pop_front().unwrap_or_default();
+                // A body that was not sent whole must not meet the next request.
+                answer.reusable &= !(excess && self.order.is_empty()) && self.uploads.is_empty();
+                Step::Done { lane, answer }
+            }
+        }
+    }
+}

@@ -1,0 +1,424 @@
+//! The life of one connection: made, secured, used, ended.
+
+use std::sync::atomic::Ordering;
+
+use brunt_model::outcome::{ErrorKind, Outcome};
+
+use crate::clock::Clock;
+use crate::conn::Step;
+use crate::conn::link::Link;
+use crate::conn::proxy::Handshake;
+use crate::conn::tls::Session;
+use crate::core_loop::CoreLoop;
+use crate::io::{ConnId, Driver, Route};
+use crate::lane::{LaneId, Phase};
+use crate::settings::{NEVER, Work, backoff_ns};
+
+/// Where a connection stands.
+#[derive(Copy, Clone, PartialEq, Eq, Default, Debug)]
+pub(crate) enum State {
+    /// There is no socket.
+    #[default]
+    Closed,
+    Connecting,
+    /// The proxy or TLS is being talked to.
+    Securing,
+    Open,
+    /// It is being taken down; its lanes are not to touch it.
+    Closing,
+    /// Its users wait before they connect again.
+    Backoff,
+}
+
+/// How a connection ends, for the requests under way on it.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) enum End {
+    /// The peer closed its side.
+    Eof,
+    /// For this reason.
+    Failed(ErrorKind),
+    /// The peer said that it will answer nothing more: what it did not begin with may be sent again.
+    Unanswered,
+}
+
+/// One place for a connection.
+pub(crate) struct Conn {
+    pub(crate) state: State,
+    pub(crate) link: Link,
+    /// It has output that is not written.
+    pub(crate) dirty: bool,
+    /// It takes no more requests, and ends with the last of those under way.
+    pub(crate) leaving: bool,
+    /// Lanes that wait for the server to take another request.
+    pub(crate) held: u32,
+    /// Tells this connection from the next one in this place.
+    pub(crate) life: u32,
+    begun: u64,
+    route: Route,
+    /// Addresses tried for the present connect.
+    tries: usize,
+    /// Connections in a row that brought no answer.
+    pub(crate) failures: u32,
+    /// Since when a frame has not ended; 0 where none is open.
+    pub(crate) midway_since: u64,
+}
+
+impl Conn {
+    pub(crate) fn new(link: Link) -> Self {
+        Self {
+            state: State::Closed,
+            link,
+            dirty: false,
+            leaving: false,
+            held: 0,
+            life: 0,
+            begun: 0,
+            route: Route::default(),
+            tries: 0,
+            failures: 0,
+            midway_since: 0,
+        }
+    }
+}
+
+impl<D: Driver, C: Clock> CoreLoop<D, C> {
+    /// Begins to connect; false when that failed at once.
+    pub(crate) fn begin_connect(&mut self, conn: ConnId, now: u64) -> bool {
+        let route = self.pool.next_route();
+        self.conns[conn.index()].tries = 0;
+        self.connect_by(conn, route, now)
+    }
+
+    fn connect_by(&mut self, id: ConnId, route: Route, now: u64) -> bool {
+        let begun = self.now();
+        let conn = &mut self.conns[id.index()];
+        (conn.state, conn.leaving, conn.held, conn.midway_since) = (State::Connecting, false, 0, 0);
+        (conn.route, conn.begun) = (route, begun);
+        conn.tries += 1;
+        conn.life = conn.life.wrapping_add(1);
+        conn.link.reset(self.settings.plan.protocol);
+        self.deadlines[id.index()] = now + self.settings.connect_ns;
+        self.pool.connect_begun();
+        match self.driver.connect(id, route) {
+            Ok(()) => true,
+            Err(kind) => {
+                self.connect_failed(id, kind, now);
+                false
+            }
+        }
+    }
+
+    /// The socket is connected; a proxy and TLS come first where there are any.
+    pub(crate) fn connected(&mut self, id: ConnId, now: u64) {
+        let conn = &mut self.conns[id.index()];
+        self.recorder.record_connect(now.saturating_sub(conn.begun));
+        conn.begun = now;
+        if self.settings.plan.proxy.is_none() && self.tls.is_none() {
+            self.ready(id, now);
+            return;
+        }
+        conn.state = State::Securing;
+        self.deadlines[id.index()] = now + self.settings.connect_ns;
+        if let Some(proxy) = &self.settings.plan.proxy {
+            conn.link.begin_proxy(Handshake::new(proxy));
+        } else if let Err(kind) = self.begin_tls(id, now) {
+            self.connect_failed(id, kind, now);
+            return;
+        }
+        self.mark_dirty(id);
+    }
+
+    fn begin_tls(&mut self, id: ConnId, now: u64) -> Result<(), ErrorKind> {
+        if let Some(setup) = &self.tls {
+            let conn = &mut self.conns[id.index()];
+            conn.begun = now;
+            conn.link.tls = Some(Box::new(Session::new(setup)?));
+        }
+        Ok(())
+    }
+
+    /// Takes what arrived while the proxy or TLS is being talked to. `plain` is where plaintext goes that comes with
+    /// the end of the handshake.
+    ///
+    /// # Errors
+    /// What the handshake ended with.
+    pub(crate) fn secure(&mut self, id: ConnId, plain: &mut Vec<u8>, now: u64) -> Result<bool, ErrorKind> {
+        let mut used = 0;
+        let conn = &mut self.conns[id.index()];
+        if conn.link.proxy.is_some() {
+            let Some(taken) = conn.link.feed_proxy(self.driver.data())? else {
+                self.mark_dirty(id);
+                return Ok(false);
+            };
+            used = taken;
+            self.begin_tls(id, now)?;
+            self.mark_dirty(id);
+        }
+        let conn = &mut self.conns[id.index()];
+        let rest = &self.driver.data()[used..];
+        let Some(tls) = &mut conn.link.tls else {
+            // The target speaks after it was spoken to.
+            return if rest.is_empty() { Ok(true) } else { Err(ErrorKind::Protocol) };
+        };
+        let result = tls.read(rest, plain);
+        let (ended, resumed) = (!tls.is_handshaking(), tls.resumed());
+        self.mark_dirty(id);
+        result?;
+        if ended {
+            if let Some(setup) = &self.tls {
+                self.conns[id.index()].link.tls.as_ref().map_or(Ok(()), |tls| tls.check_alpn(setup))?;
+            }
+            let nanos = now.saturating_sub(self.conns[id.index()].begun);
+            self.recorder.record_tls(nanos, resumed);
+        }
+        Ok(ended)
+    }
+
+    /// The connection can be used.
+    pub(crate) fn ready(&mut self, id: ConnId, now: u64) {
+        let conn = &mut self.conns[id.index()];
+        self.pool.connect_ended(conn.route, true);
+        if !self.ever_connected {
+            self.ever_connected = true;
+            self.reached.store(true, Ordering::Relaxed);
+        }
+        self.deadlines[id.index()] = NEVER;
+        conn.state = State::Open;
+        conn.link.start(&self.context);
+        if conn.link.has_output() {
+            self.mark_dirty(id);
+        }
+        for lane in self.lanes.of(id) {
+            if self.lanes.at(lane).phase == Phase::Waiting {
+                self.make_ready(lane, now);
+                self.place(lane, now);
+            } else {
+                self.next_for(lane, now);
+            }
+        }
+    }
+
+    /// No connection came of it.
+    pub(crate) fn connect_failed(&mut self, id: ConnId, kind: ErrorKind, now: u64) {
+        let (route, tries) = (self.conns[id.index()].route, self.conns[id.index()].tries);
+        if self.conns[id.index()].state == State::Securing {
+            self.say_last_words(id);
+        }
+        self.pool.connect_ended(route, false);
+        self.driver.close(id);
+        self.conns[id.index()].state = State::Closing;
+        if let Some(other) = self.pool.other_route(route, tries) {
+            self.connect_by(id, other, now);
+            return;
+        }
+        self.connects_failed += 1;
+        self.deadlines[id.index()] = NEVER;
+        let mut had_job = false;
+        for lane in self.lanes.of(id) {
+            if self.lanes.at(lane).job.is_some() {
+                had_job = true;
+                self.finish(lane, Outcome::Failed(kind), now);
+            }
+        }
+        self.conns[id.index()].state = State::Closed;
+        match &self.work {
+            Work::Closed { .. } if had_job => self.back_off(id, now),
+            Work::Closed { .. } => {}
+            Work::Open { .. } => {
+                self.pool.give_free(id);
+                if !had_job {
+                    self.fail_arrivals(kind, now);
+                }
+            }
+        }
+    }
+
+    /// The arrivals that a connection was to be made for.
+    fn fail_arrivals(&mut self, kind: ErrorKind, now: u64) {
+        for _ in 0..self.lanes.per_connection() {
+            let Some(arrival) = self.take_backlog() else { return };
+            self.fail_arrival(arrival, kind, now);
+        }
+    }
+
+    /// The users of a connection that brought nothing wait before they try again.
+    fn back_off(&mut self, id: ConnId, now: u64) {
+        let conn = &mut self.conns[id.index()];
+        conn.state = State::Backoff;
+        conn.failures += 1;
+        self.deadlines[id.index()] = now + backoff_ns(conn.failures);
+    }
+
+    fn back_again(&mut self, id: ConnId, now: u64) {
+        self.conns[id.index()].state = State::Closed;
+        for user in self.lanes.of(id) {
+            if self.lanes.at(user).phase == Phase::Waiting {
+                self.make_ready(user, now);
+                self.place(user, now);
+            } else {
+                self.begin_user(user, now);
+            }
+        }
+    }
+
+    /// Ends an open connection and what is under way on it.
+    pub(crate) fn end_connection(&mut self, id: ConnId, mut end: End, now: u64) {
+        if end == End::Eof
+            && let Some(reason) = self.hear_the_end(id, now)
+        {
+            end = reason;
+        }
+        let conn = &mut self.conns[id.index()];
+        if conn.state != State::Open {
+            return;
+        }
+        conn.state = State::Closing;
+        self.deadlines[id.index()] = NEVER;
+        self.say_last_words(id);
+        self.driver.close(id);
+        self.pool.closed();
+        if !self.settings.closed {
+            self.forget_idle(id);
+        }
+        let mut failed = false;
+        for lane in self.lanes.of(id) {
+            failed |= self.end_lane(lane, end, now);
+        }
+        self.conns[id.index()].state = State::Closed;
+        self.after_close(id, failed, now);
+    }
+
+    /// Until the end of the connection is an end of a message too. `None`: the connection has ended meanwhile.
+    fn hear_the_end(&mut self, id: ConnId, now: u64) -> Option<End> {
+        let conn = &mut self.conns[id.index()];
+        let truncated = conn.link.tls.as_ref().is_some_and(|tls| !tls.peer_closed());
+        match conn.link.feed_eof() {
+            Step::Done { lane, answer } if !truncated => {
+                let lane = self.lanes.id(id, lane);
+                let outcome =
+                    brunt_model::snapshot::judge(answer.status, self.settings.plan.accepts(answer.status));
+                self.conns[id.index()].failures = 0;
+                self.finish(lane, outcome, now);
+                Some(End::Unanswered)
+            }
+            Step::Failed(kind) => Some(End::Failed(kind)),
+            _ => Some(End::Failed(ErrorKind::ClosedEarly)),
+        }
+    }
+
+    /// What becomes of a lane whose connection ends; true if its request failed by it.
+    fn end_lane(&mut self, id: LaneId, end: End, now: u64) -> bool {
+        let lane = self.lanes.get(id);
+        let again = match (lane.phase, end) {
+            (Phase::Empty | Phase::Waiting, _) => return false,
+            (Phase::Queued, End::Failed(ErrorKind::ClosedEarly | ErrorKind::Goaway)) => true,
+            (_, End::Unanswered) => true,
+            _ => false,
+        };
+        if again && self.send_again(id) {
+            return false;
+        }
+        self.note_received(id);
+        let kind = match end {
+            End::Failed(kind) => kind,
+            End::Eof | End::Unanswered => ErrorKind::ClosedEarly,
+        };
+        self.finish(id, Outcome::Failed(kind), now);
+        true
+    }
+
+    /// Lets a request wait for another connection, once; false when it did so before.
+    pub(crate) fn send_again(&mut self, id: LaneId) -> bool {
+        let lane = self.lanes.get(id);
+        match &mut lane.job {
+            Some(job) if !job.reconnected => {
+                job.reconnected = true;
+                lane.phase = Phase::Waiting;
+                self.lanes.set_deadline(id, NEVER);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// What a place does once its connection is gone. `failed`: requests failed by that.
+    fn after_close(&mut self, id: ConnId, failed: bool, now: u64) {
+        let waiting = self.lanes.of(id).any(|lane| self.lanes.at(lane).phase == Phase::Waiting);
+        let conn = &self.conns[id.index()];
+        if self.settings.closed {
+            // Whoever ends connections without an answer is not run against without a pause.
+            if failed && conn.failures > 0 {
+                self.back_off(id, now);
+            } else {
+                self.conns[id.index()].failures += u32::from(failed);
+                self.back_again(id, now);
+            }
+            return;
+        }
+        if waiting {
+            self.begin_connect(id, now);
+        } else {
+            self.pool.give_free(id);
+        }
+        self.open_for_backlog(now);
+    }
+
+    fn forget_idle(&mut self, id: ConnId) {
+        let Self { pool, lanes, .. } = self;
+        pool.forget_idle(|lane| lanes.conn(lane) == id);
+    }
+
+    /// Goodbyes and alerts go out if there is room for them; nobody waits for that.
+    fn say_last_words(&mut self, id: ConnId) {
+        self.conns[id.index()].link.goodbye();
+        if self.driver.sent_whole(id) {
+            self.write(id);
+        }
+    }
+
+    /// A connection that takes no more requests ends when the last is answered.
+    pub(crate) fn leave_when_idle(&mut self, id: ConnId, now: u64) {
+        let busy =
+            self.lanes.of(id).any(|lane| matches!(self.lanes.at(lane).phase, Phase::Sent | Phase::Queued));
+        if !busy {
+            self.end_connection(id, End::Unanswered, now);
+        }
+    }
+
+    /// The peer closed its side, or the connection broke.
+    pub(crate) fn ended(&mut self, id: ConnId, kind: Option<ErrorKind>, now: u64) {
+        match self.conns[id.index()].state {
+            State::Connecting => self.connect_failed(id, kind.unwrap_or(ErrorKind::ConnectReset), now),
+            State::Securing => {
+                let kind = kind.map_or(ErrorKind::ClosedEarly, |kind| kind);
+                self.connect_failed(id, self.securing_kind(id, kind), now);
+            }
+            State::Open => self.end_connection(id, kind.map_or(End::Eof, End::Failed), now),
+            State::Closed | State::Closing | State::Backoff => {}
+        }
+    }
+
+    /// An end while the proxy or TLS was being talked to is theirs.
+    fn securing_kind(&self, id: ConnId, kind: ErrorKind) -> ErrorKind {
+        let link = &self.conns[id.index()].link;
+        match kind {
+            ErrorKind::ClosedEarly | ErrorKind::Reset if link.proxy.is_some() => ErrorKind::Proxy,
+            ErrorKind::ClosedEarly | ErrorKind::Reset => ErrorKind::TlsHandshake,
+            kind => kind,
+        }
+    }
+
+    /// A connection's own deadline has passed.
+    pub(crate) fn connection_expired(&mut self, id: ConnId, now: u64) {
+        match self.conns[id.index()].state {
+            State::Connecting => self.connect_failed(id, ErrorKind::ConnectTimeout, now),
+            State::Securing => {
+                let proxy = self.conns[id.index()].link.proxy.is_some();
+                self.connect_failed(id, if proxy { ErrorKind::Proxy } else { ErrorKind::TlsTimeout }, now);
+            }
+            State::Backoff => self.back_again(id, now),
+            State::Open => self.midway_expired(id, now),
+            State::Closed | State::Closing => {}
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Lanes: places for requests under way. An HTTP/1.1 connection has one, or as many as it pipelines; an HTTP/2
+//! connection has one for each stream it may have. In a closed load each user owns one.
+
+use crate::conn::link::Outgoing;
+use crate::io::ConnId;
+use crate::settings::NEVER;
+
+/// A lane's place in the dense table of its core.
+#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct LaneId(pub(crate) u32);
+
+impl LaneId {
+    #[inline(always)]
+    pub(crate) const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Where a lane's request stands.
+#[derive(Copy, Clone, PartialEq, Eq, Default, Debug)]
+pub(crate) enum Phase {
+    /// There is none.
+    #[default]
+    Empty,
+    /// It waits for its connection, or for the server to take another.
+    Waiting,
+    /// It is to be sent with the next batch.
+    Queued,
+    Sent,
+}
+
+/// A request that has begun.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Job {
+    pub(crate) intended: u64,
+    pub(crate) ready: u64,
+    /// It had waited with all allowed connections in use.
+    pub(crate) capped: bool,
+    /// Its connection ended before the server began with it, and it got another.
+    pub(crate) reconnected: bool,
+}
+
+/// A request that goes where an answer redirected it.
+#[derive(Debug)]
+pub(crate) struct Detour {
+    pub(crate) request: Outgoing,
+    pub(crate) url: String,
+    pub(crate) hops: u32,
+}
+
+#[derive(Default, Debug)]
+pub(crate) struct Lane {
+    pub(crate) phase: Phase,
+    pub(crate) job: Option<Job>,
+    pub(crate) sent: u64,
+    pub(crate) first_byte: u64,
+    pub(crate) bytes_in: u64,
+    pub(crate) detour: Option<Box<Detour>>,
+}
+
+/// All lanes of a core.
+pub(crate) struct Lanes {
+    slots: Vec<Lane>,
+    /// By lane: when something must have happened, else it is given up.
+    deadlines: Vec<u64>,
+    /// Lanes of a connection, and the power of two that their places are apart.
+    per_connection: u32,
+    shift: u32,
+}
+
+impl Lanes {
+    pub(crate) fn new(connections: u32, per_connection: u32) -> Self {
+        let shift = per_connection.next_power_of_two().trailing_zeros();
+        let count = (connections as usize) << shift;
+        Self {
+            slots: std::iter::repeat_with(Lane::default).take(count).collect(),
+            deadlines: vec![NEVER; count],
+            per_connection,
+            shift,
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) const fn per_connection(&self) -> u32 {
+        self.per_connection
+    }
+
+    #[inline(always)]
+    pub(crate) const fn id(&self, conn: ConnId, lane: u32) -> LaneId {
+        LaneId((conn.0 << self.shift) + lane)
+    }
+
+    #[inline(always)]
+    pub(crate) const fn conn(&self, lane: LaneId) -> ConnId {
+        ConnId(lane.0 >> self.shift)
+    }
+
+    /// Which of its connection's lanes it is.
+    #[inline(always)]
+    pub(crate) const fn within(&self, lane: LaneId) -> u32 {
+        lane.0 & ((1 << self.shift) - 1)
+    }
+
+    /// The lanes of a connection.
+    pub(crate) fn of(&self, conn: ConnId) -> impl Iterator<Item = LaneId> + use<> {
+        let first = conn.0 << self.shift;
+        (first..first + self.per_connection).map(LaneId)
+    }
+
+    /// Every lane of the first so many connections, the first lane of each before any second.
+    pub(crate) fn all(&self, connections: u32) -> impl Iterator<Item = LaneId> + use<> {
+        let shift = self.shift;
+        (0..self.per_connection)
+            .flat_map(move |lane| (0..connections).map(move |conn| LaneId((conn << shift) + lane)))
+    }
+
+    #[inline(always)]
+    pub(crate) fn get(&mut self, lane: LaneId) -> &mut Lane {
+        &mut self.slots[lane.index()]
+    }
+
+    #[inline(always)]
+    pub(crate) fn at(&self, lane: LaneId) -> &Lane {
+        &self.slots[lane.index()]
+    }
+
+    #[inline(always)]
+    pub(crate) fn set_deadline(&mut self, lane: LaneId, at: u64) {
+        self.deadlines[lane.index()] = at;
+    }
+
+    /// The next lane from `from` on whose deadline has passed; it has none any more.
+    #[inline]
+    pub(crate) fn expired(&mut self, from: usize, now: u64) -> Option<LaneId> {
+        let position = self.deadlines[from..].iter().position(|&deadline| deadline <= now)?;
+        self.deadlines[from + position] = NEVER;
+        Some(LaneId(u32::try_from(from + position).unwrap_or(u32::MAX)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lanes_lie_beside_their_connection() {
+        for per_connection in [1, 2, 3, 100] {
+            let lanes = Lanes::new(5, per_connection);
+            let mut seen: Vec<_> = lanes.all(5).collect();
+            assert_eq!(seen.len(), 5 * per_connection as usize);
+            for conn in (0..5).map(ConnId) {
+                for (position, lane) in lanes.of(conn).enumerate() {
+                    assert_eq!((lanes.conn(lane), lanes.within(lane) as usize), (conn, position));
+                    assert_eq!(lanes.id(conn, lanes.within(lane)), lane);
+                }
+            }
+            seen.sort_unstable();
+            seen.dedup();
+            assert_eq!(seen.len(), 5 * per_connection as usize);
+        }
+    }
+
+    #[test]
+    fn deadlines_expire_once() {
+        let mut lanes = Lanes::new(4, 1);
+        lanes.set_deadline(LaneId(1), 10);
+        lanes.set_deadline(LaneId(3), 20);
+        assert_eq!(lanes.expired(0, 9), None);
+        assert_eq!(lanes.expired(0, 20), Some(LaneId(1)));
+        assert_eq!(lanes.expired(2, 20), Some(LaneId(3)));
+        assert_eq!(lanes.expired(0, 20), None);
+    }
+}

@@ -1,0 +1,380 @@
+//! What arrives: handed to its connection's machines, and what they make of it to the requests under way.
+
+use brunt_model::outcome::{ErrorKind, Outcome};
+use brunt_model::snapshot::judge;
+
+use crate::clock::Clock;
+use crate::conn::Step;
+use crate::conn::h1::Answer;
+use crate::conn::link::Http;
+use crate::connection::{End, State};
+use crate::core_loop::CoreLoop;
+use crate::io::{ConnId, Driver, Event};
+use crate::lane::{LaneId, Phase};
+use crate::limits::{CONTINUE_NS, HEAD_BYTE_NS, HEAD_DEADLINE_NS, HEAD_GRACE_NS};
+use crate::settings::{NEVER, Work};
+
+impl<D: Driver, C: Clock> CoreLoop<D, C> {
+    /// Handles what the driver has to report, but not past the next sweep: more may come in as fast as it is handled.
+    pub(crate) fn take_events(&mut self) {
+        while let Some(event) = self.driver.next_event() {
+            let now = self.now();
+            match event {
+                Event::Data(id) => self.data(id, now),
+                Event::Skipped(id, count) => self.skipped(id, count, now),
+                Event::Written(id) => self.written(id),
+                Event::Connected(id) => self.connected(id, now),
+                Event::ConnectFailed(id, kind) => self.connect_failed(id, kind, now),
+                Event::Eof(id) => self.ended(id, None, now),
+                Event::Broken(id, kind) => self.ended(id, Some(kind), now),
+            }
+            self.dispatch_if_due(now);
+            if now >= self.progress.next_sweep {
+                return;
+            }
+        }
+    }
+
+    /// A slot must not wait for the rest of the events.
+    #[inline]
+    fn dispatch_if_due(&mut self, now: u64) {
+        if !self.sending {
+            return;
+        }
+        if let Work::Open { pacer, .. } = &mut self.work
+            && let Some(intended) = pacer.take(now)
+        {
+            self.arrive(intended, now);
+            self.stamp();
+            self.driver.submit();
+        }
+    }
+
+    /// A socket that was full has room again.
+    fn written(&mut self, id: ConnId) {
+        let conn = &mut self.conns[id.index()];
+        conn.link.pump();
+        if conn.link.has_output() {
+            self.mark_dirty(id);
+        }
+    }
+
+    #[inline]
+    fn data(&mut self, id: ConnId, now: u64) {
+        if self.conns[id.index()].state == State::Open && self.tls.is_none() {
+            self.consume(id, None, now);
+            return;
+        }
+        let mut plain = std::mem::take(&mut self.plain);
+        plain.clear();
+        self.data_within_tls(id, &mut plain, now);
+        self.plain = plain;
+    }
+
+    fn data_within_tls(&mut self, id: ConnId, plain: &mut Vec<u8>, now: u64) {
+        let life = self.conns[id.index()].life;
+        match self.conns[id.index()].state {
+            State::Securing => match self.secure(id, plain, now) {
+                Ok(false) => return self.driver.receive(id, 0),
+                Ok(true) => self.ready(id, now),
+                Err(kind) => return self.connect_failed(id, kind, now),
+            },
+            State::Open => {}
+            _ => return self.ended(id, Some(ErrorKind::Protocol), now),
+        }
+        let conn = &mut self.conns[id.index()];
+        let (mut failed, mut closed) = (None, false);
+        if let Some(tls) = &mut conn.link.tls
+            && conn.life == life
+        {
+            if plain.is_empty() {
+                failed = tls.read(self.driver.data(), plain).err();
+            }
+            closed = tls.peer_closed();
+            if tls.wants_write() {
+                self.mark_dirty(id);
+            }
+        }
+        if plain.is_empty() {
+            self.driver.receive(id, 0);
+        } else {
+            self.consume(id, Some(plain), now);
+        }
+        if self.conns[id.index()].life != life || self.conns[id.index()].state != State::Open {
+            return;
+        }
+        match failed {
+            Some(kind) => self.end_connection(id, End::Failed(kind), now),
+            None if closed => self.end_connection(id, End::Eof, now),
+            None => {}
+        }
+    }
+
+    /// Feeds an open connection with `plain`, or with what the driver received.
+    #[inline]
+    fn consume(&mut self, id: ConnId, plain: Option<&[u8]>, now: u64) {
+        let life = self.conns[id.index()].life;
+        let mut at = 0;
+        loop {
+            let conn = &mut self.conns[id.index()];
+            let bytes = &plain.unwrap_or_else(|| self.driver.data())[at..];
+            let front = match &conn.link.http {
+                Http::One(one) => one.front(),
+                Http::Two(_) => None,
+            };
+            let (used, step) = conn.link.feed(bytes, now, &mut self.context);
+            at += used;
+            if let Some(front) = front {
+                let lane = self.lanes.id(id, front);
+                let lane = self.lanes.get(lane);
+                if lane.bytes_in == 0 && used > 0 {
+                    lane.first_byte = now;
+                }
+                lane.bytes_in += used as u64;
+            }
+            if self.step(id, step, now) {
+                break;
+            }
+            let conn = &self.conns[id.index()];
+            if conn.life != life || conn.state != State::Open {
+                return;
+            }
+        }
+        self.after_input(id, now);
+    }
+
+    /// Acts on one step; true when the input is used up.
+    #[inline]
+    fn step(&mut self, id: ConnId, step: Step, now: u64) -> bool {
+        match step {
+            Step::More { skip } => {
+                self.await_more(id, now);
+                self.driver.receive(id, if self.tls.is_some() { 0 } else { skip });
+                return true;
+            }
+            Step::Done { lane, answer } => {
+                let lane = self.lanes.id(id, lane);
+                self.note_received(lane);
+                self.answered(lane, answer, now);
+            }
+            Step::LaneFailed { lane, kind } => {
+                let lane = self.lanes.id(id, lane);
+                self.lane_failed(lane, kind, now);
+            }
+            Step::Unprocessed { lane } => {
+                let lane = self.lanes.id(id, lane);
+                self.conns[id.index()].leaving = true;
+                if self.send_again(lane) {
+                    self.conns[id.index()].held += 1;
+                    self.leave_when_idle(id, now);
+                } else {
+                    self.lane_failed(lane, ErrorKind::Goaway, now);
+                }
+            }
+            Step::Ready => self.release_held(id, now),
+            Step::Leaving => {
+                self.conns[id.index()].leaving = true;
+                self.leave_when_idle(id, now);
+            }
+            Step::Failed(kind) => self.end_connection(id, End::Failed(kind), now),
+        }
+        false
+    }
+
+    /// A request failed, but its connection goes on.
+    fn lane_failed(&mut self, lane: LaneId, kind: ErrorKind, now: u64) {
+        self.note_received(lane);
+        self.finish(lane, Outcome::Failed(kind), now);
+        self.free(lane, now);
+    }
+
+    /// Bounds the wait for the rest of what is arriving.
+    #[inline]
+    fn await_more(&mut self, id: ConnId, now: u64) {
+        let conn = &mut self.conns[id.index()];
+        match &conn.link.http {
+            Http::One(one) => {
+                let Some(front) = one.front() else { return };
+                let in_head = one.in_head();
+                let id = self.lanes.id(id, front);
+                let lane = self.lanes.at(id);
+                if lane.phase == Phase::Sent && lane.bytes_in > 0 {
+                    let mut deadline = lane.sent + self.settings.total_ns;
+                    if in_head {
+                        deadline = deadline.min(head_deadline(lane.first_byte, lane.bytes_in));
+                    }
+                    self.lanes.set_deadline(id, deadline);
+                }
+            }
+            Http::Two(client) if client.is_midway() => {
+                if conn.midway_since == 0 {
+                    conn.midway_since = now;
+                    let deadline = &mut self.deadlines[id.index()];
+                    *deadline = (*deadline).min(now + HEAD_DEADLINE_NS);
+                }
+            }
+            Http::Two(_) => conn.midway_since = 0,
+        }
+    }
+
+    /// Input may have made output, and room for more.
+    #[inline]
+    fn after_input(&mut self, id: ConnId, now: u64) {
+        if self.settings.direct {
+            return;
+        }
+        if self.conns[id.index()].link.has_output() {
+            self.mark_dirty(id);
+        }
+        let open = self.conns[id.index()].state == State::Open;
+        if self.settings.continues && open && self.deadlines[id.index()] == NEVER {
+            self.deadlines[id.index()] = now + CONTINUE_NS;
+        }
+    }
+
+    fn skipped(&mut self, id: ConnId, count: u64, now: u64) {
+        let conn = &mut self.conns[id.index()];
+        let (State::Open, Http::One(one)) = (conn.state, &mut conn.link.http) else {
+            return self.ended(id, Some(ErrorKind::Protocol), now);
+        };
+        if let Some(front) = one.front() {
+            let lane = self.lanes.id(id, front);
+            self.lanes.get(lane).bytes_in += count;
+        }
+        let step = one.skip(count, &self.context.one);
+        let life = conn.life;
+        let more = self.step(id, step, now);
+        let conn = &self.conns[id.index()];
+        if !more && conn.life == life && conn.state == State::Open {
+            self.driver.receive(id, 0);
+        }
+    }
+
+    /// Takes over what a connection of many streams counted for a lane.
+    #[inline]
+    pub(crate) fn note_received(&mut self, id: LaneId) {
+        let conn = self.lanes.conn(id);
+        if let Http::Two(client) = &self.conns[conn.index()].link.http {
+            let (bytes, first) = client.received(self.lanes.within(id));
+            let lane = self.lanes.get(id);
+            if lane.phase == Phase::Sent {
+                lane.bytes_in += bytes;
+                if lane.first_byte == 0 {
+                    lane.first_byte = first;
+                }
+            }
+        }
+    }
+
+    /// The deadline of a lane has passed. What has come meanwhile may have moved it.
+    pub(crate) fn lane_expired(&mut self, id: LaneId, now: u64) {
+        let lane = self.lanes.at(id);
+        match lane.phase {
+            Phase::Sent => {}
+            Phase::Waiting => {
+                let conn = &mut self.conns[self.lanes.conn(id).index()];
+                conn.held = conn.held.saturating_sub(1);
+                self.finish(id, Outcome::Failed(ErrorKind::TimeoutTotal), now);
+                return self.next_for(id, now);
+            }
+            Phase::Empty | Phase::Queued => return,
+        }
+        match self.overdue(id, now) {
+            Err(later) => self.lanes.set_deadline(id, later),
+            Ok(kind) => self.give_up(id, kind, now),
+        }
+    }
+
+    /// Why a lane's request has taken too long; or when to look again.
+    fn overdue(&self, id: LaneId, now: u64) -> Result<ErrorKind, u64> {
+        let (lane, conn_id) = (self.lanes.at(id), self.lanes.conn(id));
+        let link = &self.conns[conn_id.index()].link;
+        let within = self.lanes.within(id);
+        let (bytes, in_head) = match &link.http {
+            Http::One(one) => (lane.bytes_in, one.in_head() && one.front() == Some(within)),
+            Http::Two(client) => (client.received(within).0, false),
+        };
+        let total = lane.sent + self.settings.total_ns;
+        let first = lane.sent + self.settings.first_byte_ns;
+        if now >= total {
+            return Ok(if bytes == 0 && first <= total {
+                ErrorKind::TimeoutFirstByte
+            } else {
+                ErrorKind::TimeoutTotal
+            });
+        }
+        if bytes == 0 {
+            if now >= first {
+                return Ok(ErrorKind::TimeoutFirstByte);
+            }
+            let shut_out = link.is_shut_out(within) || self.driver.is_shut_out(conn_id);
+            return if shut_out { Ok(ErrorKind::ZeroWindow) } else { Err(first.min(total)) };
+        }
+        if in_head {
+            let deadline = head_deadline(lane.first_byte, bytes);
+            return if now >= deadline { Ok(ErrorKind::HeaderTimeout) } else { Err(deadline.min(total)) };
+        }
+        Err(total)
+    }
+
+    /// Gives one request up. Where others are under way on the connection, only its stream ends.
+    fn give_up(&mut self, id: LaneId, kind: ErrorKind, now: u64) {
+        let conn_id = self.lanes.conn(id);
+        if !self.conns[conn_id.index()].link.abandon(self.lanes.within(id)) {
+            self.end_connection(conn_id, End::Failed(kind), now);
+            return;
+        }
+        self.mark_dirty(conn_id);
+        self.lane_failed(id, kind, now);
+    }
+
+    /// An open connection's own deadline: a frame that does not end, or `100 (Continue)` that does not come.
+    pub(crate) fn midway_expired(&mut self, id: ConnId, now: u64) {
+        let conn = &mut self.conns[id.index()];
+        if conn.midway_since > 0 && now >= conn.midway_since + HEAD_DEADLINE_NS {
+            self.end_connection(id, End::Failed(ErrorKind::HeaderTimeout), now);
+            return;
+        }
+        if conn.midway_since > 0 {
+            self.deadlines[id.index()] = conn.midway_since + HEAD_DEADLINE_NS;
+        }
+        if self.settings.continues {
+            conn.link.release_uploads();
+            self.mark_dirty(id);
+        }
+    }
+
+    /// An answer leads elsewhere: within the target's origin it is followed, up to `max` times.
+    pub(crate) fn redirected(&mut self, id: LaneId, answer: Answer, max: u32, now: u64) {
+        let conn_id = self.lanes.conn(id);
+        let lane = self.lanes.at(id);
+        let (hops, from) = match &lane.detour {
+            Some(detour) => (detour.hops, detour.url.as_str()),
+            None => (0, self.settings.plan.url.as_str()),
+        };
+        let location = self.conns[conn_id.index()].link.location();
+        let next = if hops < max { self.settings.plan.redirect(from, answer.status, location) } else { None };
+        let Some((url, request)) = next else {
+            let outcome = if location.is_empty() {
+                judge(answer.status, self.settings.plan.accepts(answer.status))
+            } else {
+                Outcome::Rejected(answer.status, ErrorKind::RedirectRefused)
+            };
+            return self.complete(id, answer.reusable, outcome, now);
+        };
+        let request = self.settings.outgoing(&request, false);
+        let lane = self.lanes.get(id);
+        lane.detour = Some(Box::new(crate::lane::Detour { request, url, hops: hops + 1 }));
+        lane.phase = Phase::Waiting;
+        if answer.reusable && self.settings.keep_alive {
+            self.place(id, now);
+        } else {
+            self.end_connection(conn_id, End::Unanswered, now);
+        }
+    }
+}
+
+/// When a head must have ended that began at `first` and has so many bytes: a trickle ends sooner.
+fn head_deadline(first: u64, bytes: u64) -> u64 {
+    first + (HEAD_GRACE_NS + bytes * HEAD_BYTE_NS).min(HEAD_DEADLINE_NS)
+}
