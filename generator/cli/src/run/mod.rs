@@ -5,6 +5,7 @@ mod progress;
 mod resolve;
 mod setup;
 mod signals;
+mod target;
 mod watch;
 
 use brunt_engine::{Finished, Parts, StopSwitch};

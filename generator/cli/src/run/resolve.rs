@@ -2,7 +2,6 @@
 //!
 //! The only thing read from outside here is the body's file.
 
-use std::net::SocketAddr;
 use std::path::Path;
 
 use base64::Engine as _;
@@ -11,11 +10,12 @@ use brunt_model::plan;
 use brunt_model::scenario::{HttpSpec, LoadSpec, RequestSpec, Scenario, TlsSpec};
 use brunt_model::schedule::Arrivals;
 use brunt_model::units::Bytes;
-use url::{Host, Url};
+use url::Url;
 
+use super::target::{self, Target};
 use crate::error::CommandError;
 use crate::flags::values::Credentials;
-use crate::flags::{ArrivalsChoice, ConnectionFlags, LoadFlags, RequestFlags, RunFlags};
+use crate::flags::{ArrivalsChoice, LoadFlags, RequestFlags, RunFlags};
 
 /// A body is rendered into every connection's send; past this it belongs into another tool.
 const BODY_MAX: Bytes = Bytes::from_mib(64);
@@ -26,14 +26,6 @@ pub(crate) struct Asked {
     pub scenario: Scenario,
     pub body: Vec<u8>,
     pub target: Target,
-}
-
-/// Where to connect to, before any name is looked up.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Target {
-    /// A unix socket, or addresses that were given.
-    Known(Vec<SocketAddr>),
-    Name(String, u16),
 }
 
 /// Resolves the flags of a quick run.
@@ -61,7 +53,7 @@ pub(crate) fn resolve(flags: &RunFlags) -> Result<Asked, CommandError> {
         seed: flags.load.seed,
         limits: flags.judge.limits.clone(),
     };
-    Ok(Asked { scenario, body: body(&flags.request)?, target: target(&url, &flags.connection) })
+    Ok(Asked { scenario, body: body(&flags.request)?, target: target::of(&url, &flags.connection) })
 }
 
 fn load(flags: &LoadFlags) -> LoadSpec {
@@ -171,29 +163,6 @@ fn body_file(path: &Path) -> Result<Vec<u8>, CommandError> {
     if bytes.len() as u64 > BODY_MAX.0 { Err(fail(format!("is larger than {BODY_MAX}"))) } else { Ok(bytes) }
 }
 
-/// What `--unix-socket`, `--connect-to` and `--resolve` make of the URL's host, in this order.
-fn target(url: &Url, flags: &ConnectionFlags) -> Target {
-    if flags.unix_socket.is_some() {
-        return Target::Known(Vec::new());
-    }
-    let host = match url.host() {
-        Some(Host::Domain(name)) => name.to_owned(),
-        Some(Host::Ipv4(address)) => address.to_string(),
-        Some(Host::Ipv6(address)) => address.to_string(),
-        None => String::new(),
-    };
-    let port = url.port_or_known_default().unwrap_or(80);
-    let (host, port) =
-        flags.connect_to.iter().find_map(|entry| entry.redirect(&host, port)).unwrap_or((host, port));
-    if let Some(addresses) = flags.resolve.iter().find_map(|entry| entry.addresses(&host, port)) {
-        return Target::Known(addresses);
-    }
-    match host.parse() {
-        Ok(address) => Target::Known(vec![SocketAddr::new(address, port)]),
-        Err(_) => Target::Name(host, port),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use brunt_model::units::{Nanos, Rate};
@@ -274,22 +243,6 @@ mod tests {
             (http.connect_timeout, http.first_byte_timeout),
             (Nanos::from_secs(5), Nanos::from_secs(90))
         );
-    }
-
-    #[test]
-    fn targets() {
-        let known =
-            |text: &str| Target::Known(text.split(' ').map(|address| address.parse().unwrap()).collect());
-        for (line, want) in [
-            ("http://a.test/", Target::Name("a.test".into(), 80)),
-            ("http://[::1]:81/", known("[::1]:81")),
-            ("--resolve a.test:80:10.0.0.1,10.0.0.2 http://a.test/", known("10.0.0.1:80 10.0.0.2:80")),
-            ("--connect-to a.test:80:b.test:90 http://a.test/", Target::Name("b.test".into(), 90)),
-            ("--connect-to ::[::1]:90 http://a.test/", known("[::1]:90")),
-            ("--unix-socket /run/s http://a.test/", Target::Known(Vec::new())),
-        ] {
-            assert_eq!(asked(line).target, want, "{line}");
-        }
     }
 
     #[test]
