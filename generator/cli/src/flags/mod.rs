@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use brunt_model::units::{Bytes, Nanos};
+use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
@@ -82,7 +83,7 @@ pub(crate) enum ColorChoice {
 }
 
 /// Paths: `/status/NNN` answers with that status, `/delay/20ms` waits, `/bytes/64KiB` has that size; any other
-/// answers 200. The bound address is printed on one line.
+/// answers 200. HTTP/1.1 and HTTP/2 are spoken at the same port. The origin's URL is printed on one line.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct OriginFlags {
     /// Address to listen at; loopback unless you say otherwise
@@ -101,6 +102,15 @@ pub(crate) struct OriginFlags {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256),
           env = "BRUNT_ORIGIN_THREADS")]
     pub threads: u16,
+    /// Serve over TLS, with a certificate of its own for localhost, 127.0.0.1 and ::1 that is valid for a day
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "BRUNT_ORIGIN_TLS")]
+    pub tls: bool,
+    /// Certificate to use with --tls, with the chain above it, in PEM; needs --key
+    #[arg(long, value_name = "FILE", env = "BRUNT_ORIGIN_CERT")]
+    pub cert: Option<PathBuf>,
+    /// Key of that certificate, in PEM without a passphrase; needs --cert
+    #[arg(long, value_name = "FILE", env = "BRUNT_ORIGIN_KEY")]
+    pub key: Option<PathBuf>,
 }
 
 /// The outputs asked for; text on stdout where none goes there.
