@@ -4,6 +4,7 @@ mod later;
 mod protocol;
 pub(crate) mod proxy;
 mod run;
+mod secret;
 pub(crate) mod values;
 
 use std::net::IpAddr;

@@ -13,6 +13,7 @@ use super::ColorChoice;
 use super::later::NoneOfLater;
 use super::protocol::{ProtocolFlags, TlsFlags};
 use super::proxy::ProxyUrl;
+use super::secret::Secret;
 use super::values::{ConnectTo, CoreList, Credentials, Header, OutputSpec, Resolve, count, count_u32};
 
 #[derive(Args, Debug)]
@@ -93,7 +94,8 @@ pub(crate) struct RequestFlags {
     #[arg(short = 'A', long, value_name = "TYPES", env = "BRUNT_ACCEPT")]
     pub accept: Option<String>,
     /// Basic authentication
-    #[arg(short = 'a', long, value_name = "USER:PASSWORD", env = "BRUNT_BASIC_AUTH", hide_env_values = true)]
+    #[arg(short = 'a', long, value_name = "USER:PASSWORD", value_parser = Secret::<Credentials>::new(),
+          env = "BRUNT_BASIC_AUTH", hide_env_values = true)]
     pub basic_auth: Option<Credentials>,
     /// Statuses that count as completed, as in 200-299,404 or 2xx; all below 400 by default
     #[arg(long, value_name = "STATUS", value_delimiter = ',', env = "BRUNT_OK_STATUS")]
@@ -116,7 +118,8 @@ pub(crate) struct ConnectionFlags {
     #[arg(long, value_name = "PATH", env = "BRUNT_UNIX_SOCKET")]
     pub unix_socket: Option<String>,
     /// Connect through http://[user:password@]host:port (CONNECT) or socks5://...; it looks up the target's name
-    #[arg(long, value_name = "URL", env = "BRUNT_PROXY", hide_env_values = true)]
+    #[arg(long, value_name = "URL", value_parser = Secret::<ProxyUrl>::new(), env = "BRUNT_PROXY",
+          hide_env_values = true)]
     pub proxy: Option<ProxyUrl>,
     /// A new connection for each request
     #[arg(long, value_parser = BoolishValueParser::new(), env = "BRUNT_DISABLE_KEEPALIVE")]
