@@ -9,6 +9,7 @@ use brunt_model::plan::PlanError;
 
 use crate::exit::Exit;
 use crate::run::addresses::LookupError;
+use crate::run::tls::PemError;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CommandError {
@@ -18,6 +19,8 @@ pub(crate) enum CommandError {
     Plan(PlanError),
     #[error("{0}")]
     Lookup(LookupError),
+    #[error("{0}")]
+    Pem(PemError),
     #[error(
         "the limit on open files is {limit} and cannot be raised to the {needed} that this run needs; raise it (ulimit -n, LimitNOFILE=, as root fs.nr_open) or lower the connections"
     )]
@@ -43,7 +46,9 @@ impl CommandError {
             Self::Plan(PlanError::NoAddress(_))
             | Self::Lookup(LookupError::Name { .. } | LookupError::Late(_)) => Exit::Unreachable,
             Self::Usage(_) | Self::Plan(_) => Exit::Usage,
-            Self::FileLimit { .. } | Self::Stored { .. } | Self::Listen { .. } => Exit::Configuration,
+            Self::FileLimit { .. } | Self::Stored { .. } | Self::Listen { .. } | Self::Pem(_) => {
+                Exit::Configuration
+            }
             Self::Engine(error) => match error {
                 EngineError::Thread(_) | EngineError::Panicked | EngineError::Withdrawn => Exit::Fault,
                 // This host does not allow what was asked for, and says how to change that.

@@ -146,6 +146,8 @@ pub struct Environment {
     pub nic: Option<String>,
     pub offloads: Option<String>,
     pub governor: Option<String>,
+    /// What was to be spoken with the target, such as `HTTP/2 over TLS 1.3, 10 streams a connection`.
+    pub protocol: String,
     /// `uring` or `epoll`.
     pub io: String,
     /// `on`, or `off` with the reason.
@@ -283,6 +285,7 @@ fn evidence(
         missed_limits: missed.collect(),
         answers: all.answers(),
         in_flight: facts.arrivals_in_flight,
+        insecure: plan.tls.as_ref().is_some_and(|tls| tls.insecure),
         stopped: facts.stopped,
         unreachable: facts.unreachable,
         fault: None,

@@ -52,6 +52,32 @@ pub enum Mark {
     Resumed,
 }
 
+impl Mark {
+    /// The name used in results.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Degraded => "degraded",
+            Self::Tainted => "tainted",
+            Self::Incomplete => "incomplete",
+            Self::Insecure => "insecure",
+            Self::Resumed => "resumed",
+        }
+    }
+
+    /// What it means, in one line for a person.
+    #[must_use]
+    pub const fn explanation(self) -> &'static str {
+        match self {
+            Self::Degraded => "part of the load was lost and taken over",
+            Self::Tainted => "something outside the run disturbed it",
+            Self::Incomplete => "answers were still under way at the end",
+            Self::Insecure => "the target's certificate was not verified",
+            Self::Resumed => "the run went on after an interruption",
+        }
+    }
+}
+
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Verdict {
     pub status: Status,
@@ -166,6 +192,8 @@ pub struct Evidence {
     pub missed_limits: Vec<String>,
     pub answers: u64,
     pub in_flight: u64,
+    /// The target's certificate was not verified.
+    pub insecure: bool,
     pub stopped: bool,
     /// No connection could ever be made, so the load was ended early.
     pub unreachable: bool,
@@ -202,8 +230,12 @@ pub fn judge(evidence: &Evidence, thresholds: &Thresholds) -> Verdict {
         reasons.push(format!("not one answer arrived{early}"));
     }
     reasons.extend(missed);
-    let marks = if evidence.in_flight > 0 { vec![Mark::Incomplete] } else { Vec::new() };
-    Verdict { status, reasons, marks }
+    Verdict { status, reasons, marks: marks(evidence) }
+}
+
+fn marks(evidence: &Evidence) -> Vec<Mark> {
+    let found = [(evidence.in_flight > 0, Mark::Incomplete), (evidence.insecure, Mark::Insecure)];
+    found.into_iter().filter(|(given, _)| *given).map(|(_, mark)| mark).collect()
 }
 
 fn generators_limits(e: &Evidence, t: &Thresholds) -> Vec<String> {
@@ -411,7 +443,19 @@ mod tests {
         check(|e| (e.stopped, e.late) = (true, 100), Status::Stopped, "stopped");
         check(|e| (e.stopped, e.fault) = (true, Some("lost count".into())), Status::Error, "lost count");
         check(|e| (e.answers, e.missed_limits) = (0, vec!["x".into()]), Status::Fail, "not one answer");
-        let open_end = judge(&Evidence { in_flight: 1, ..clean() }, &Thresholds::default());
-        assert_eq!(open_end.marks, [Mark::Incomplete]);
+    }
+
+    #[test]
+    fn marks_stand_beside_the_status() {
+        for (in_flight, insecure, want) in [
+            (0, false, vec![]),
+            (1, false, vec![Mark::Incomplete]),
+            (0, true, vec![Mark::Insecure]),
+            (1, true, vec![Mark::Incomplete, Mark::Insecure]),
+        ] {
+            let verdict = judge(&Evidence { in_flight, insecure, ..clean() }, &Thresholds::default());
+            assert_eq!((verdict.status, verdict.marks), (Status::Pass, want));
+        }
+        assert_eq!(serde_json::to_value(Mark::Insecure).unwrap(), Mark::Insecure.name());
     }
 }

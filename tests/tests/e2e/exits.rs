@@ -32,7 +32,11 @@ fn bad_usage_is_two() {
         ("run http://", &["http://"]),
         ("run http://127.0.0.1:99999/", &["99999"]),
         ("run ftp://127.0.0.1/", &["ftp"]),
-        ("run https://127.0.0.1/", &["not in this build"]),
+        ("run --h2c https://127.0.0.1/", &["--http2"]),
+        ("run --http1.1 --http2 https://127.0.0.1/", &["leave all but one out"]),
+        ("run --cert x https://127.0.0.1/", &["--cert and --key"]),
+        ("run --insecure --cacert x https://127.0.0.1/", &["leave one out"]),
+        ("run --pipeline 2 --http2 https://127.0.0.1/", &["use -p"]),
         ("run", &["URL"]),
         ("gallop", &["gallop"]),
         (&format!("run --no-such-flag {url}"), &["--no-such-flag"]),
@@ -41,7 +45,13 @@ fn bad_usage_is_two() {
         (&format!("run -n -5 {url}"), &["5"]),
         (&format!("run -z soon {url}"), &["soon"]),
         (&format!("run -q fast {url}"), &["fast"]),
-        (&format!("run --http2 {url}"), &["not in this build"]),
+        (&format!("run --http2 {url}"), &["--h2c"]),
+        (&format!("run --cacert x {url}"), &["https:// URLs"]),
+        (&format!("run --insecure {url}"), &["https:// URLs"]),
+        (&format!("run -p 10 {url}"), &["--h2c"]),
+        (&format!("run --chunked {url}"), &["-d or -D"]),
+        (&format!("run --proxy nowhere {url}"), &["socks5://"]),
+        (&format!("run --cookies {url}"), &["not in this build"]),
         (&format!("run --io carrier-pigeon {url}"), &["carrier-pigeon", "uring", "epoll"]),
         (&format!("run -o punchcard {url}"), &["punchcard"]),
         (&format!("run -o json -o csv {url}"), &["stdout"]),
@@ -56,6 +66,14 @@ fn bad_usage_is_two() {
     }
     let spaced = Brunt::new("run --limit").arg("p99(response_time) = 50ms").arg(url).run();
     check_usage(&spaced, &["column 20", "<="]);
+}
+
+#[test]
+fn a_file_that_does_not_serve_is_five() {
+    for args in ["--cacert /nonexistent.pem", "--cert /nonexistent.pem --key /nonexistent.key"] {
+        let ended = brunt(&format!("run -n 1 {args} https://127.0.0.1:1/"));
+        ended.expect_code(5).expect_on_stderr(&["/nonexistent.pem", "cannot be opened"]);
+    }
 }
 
 #[test]

@@ -12,34 +12,18 @@ pub(crate) struct NoneOfLater;
 struct Later {
     long: &'static str,
     env: &'static str,
-    short: Option<char>,
     takes_value: bool,
 }
 
 const fn flag(long: &'static str, env: &'static str) -> Later {
-    Later { long, env, short: None, takes_value: false }
+    Later { long, env, takes_value: false }
 }
 
 const fn value(long: &'static str, env: &'static str) -> Later {
-    Later { long, env, short: None, takes_value: true }
+    Later { long, env, takes_value: true }
 }
 
-const LATER: [Later; 23] = [
-    flag("http2", "BRUNT_HTTP2"),
-    flag("h2c", "BRUNT_H2C"),
-    Later { short: Some('p'), ..value("streams", "BRUNT_STREAMS") },
-    value("pipeline", "BRUNT_PIPELINE"),
-    flag("insecure", "BRUNT_INSECURE"),
-    value("cacert", "BRUNT_CACERT"),
-    value("cert", "BRUNT_CERT"),
-    value("key", "BRUNT_KEY"),
-    value("tls-min", "BRUNT_TLS_MIN"),
-    value("tls-max", "BRUNT_TLS_MAX"),
-    flag("no-resume", "BRUNT_NO_RESUME"),
-    value("keylog", "BRUNT_KEYLOG"),
-    value("redirects", "BRUNT_REDIRECTS"),
-    value("proxy", "BRUNT_PROXY"),
-    flag("compressed", "BRUNT_COMPRESSED"),
+const LATER: [Later; 8] = [
     value("form", "BRUNT_FORM"),
     flag("cookies", "BRUNT_COOKIES"),
     value("allow", "BRUNT_ALLOW"),
@@ -64,7 +48,6 @@ impl Later {
     fn arg(&self) -> Arg {
         let arg = Arg::new(self.long)
             .long(self.long)
-            .short(self.short)
             .env(self.env)
             .help("Not in this build")
             .help_heading("Not in this build")
@@ -87,8 +70,7 @@ impl FromArgMatches for NoneOfLater {
         match LATER.iter().find(|later| later.is_used(matches)) {
             None => Ok(Self),
             Some(later) => {
-                let short = later.short.map_or_else(String::new, |short| format!("-{short}, "));
-                let message = format!("{short}--{} is not in this build", later.long);
+                let message = format!("--{} is not in this build", later.long);
                 Err(Error::raw(ErrorKind::UnknownArgument, message))
             }
         }

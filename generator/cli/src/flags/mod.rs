@@ -1,16 +1,21 @@
 //! The command line, as typed. This one definition also gives help, man pages and completions.
 
 mod later;
+mod protocol;
+pub(crate) mod proxy;
 mod run;
+mod secret;
 pub(crate) mod values;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use brunt_model::units::{Bytes, Nanos};
+use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub(crate) use self::protocol::{ProtocolFlags, TlsFlags};
 pub(crate) use self::run::{
     ArrivalsChoice, ConnectionFlags, EngineFlags, IoChoice, LoadFlags, OutputFlags, PaceChoice, RequestFlags,
     RunFlags, Switch,
@@ -79,7 +84,7 @@ pub(crate) enum ColorChoice {
 }
 
 /// Paths: `/status/NNN` answers with that status, `/delay/20ms` waits, `/bytes/64KiB` has that size; any other
-/// answers 200. The bound address is printed on one line.
+/// answers 200. HTTP/1.1 and HTTP/2 are spoken at the same port. The origin's URL is printed on one line.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct OriginFlags {
     /// Address to listen at; loopback unless you say otherwise
@@ -98,6 +103,15 @@ pub(crate) struct OriginFlags {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256),
           env = "BRUNT_ORIGIN_THREADS")]
     pub threads: u16,
+    /// Serve over TLS, with a certificate of its own for localhost, 127.0.0.1 and ::1 that is valid for a day
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "BRUNT_ORIGIN_TLS")]
+    pub tls: bool,
+    /// Certificate to use with --tls, with the chain above it, in PEM; needs --key
+    #[arg(long, value_name = "FILE", env = "BRUNT_ORIGIN_CERT")]
+    pub cert: Option<PathBuf>,
+    /// Key of that certificate, in PEM without a passphrase; needs --cert
+    #[arg(long, value_name = "FILE", env = "BRUNT_ORIGIN_KEY")]
+    pub key: Option<PathBuf>,
 }
 
 /// The outputs asked for; text on stdout where none goes there.
@@ -139,12 +153,9 @@ mod tests {
     #[test]
     fn what_is_not_in_this_build_says_so() {
         for typed in [
-            "--http2",
-            "--h2c",
-            "-p 10",
-            "--insecure",
-            "--cacert x",
-            "--redirects 3",
+            "--form a=b",
+            "--cookies",
+            "--once",
             "--tui",
             "--kernel on",
             "--guard required",
@@ -163,7 +174,7 @@ mod tests {
 
     #[test]
     fn what_costs_nothing_to_accept_is_accepted() {
-        for typed in ["--no-tui", "--kernel off", "--kernel auto", "--guard off", "--http1.1"] {
+        for typed in ["--no-tui", "--kernel off", "--kernel auto", "--guard off"] {
             let words = ["brunt", "run"].into_iter().chain(typed.split(' ')).chain(["http://h/"]);
             assert!(Cli::try_parse_from(words).is_ok(), "{typed}");
         }

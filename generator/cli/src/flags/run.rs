@@ -11,16 +11,23 @@ use clap::{Args, ValueEnum};
 
 use super::ColorChoice;
 use super::later::NoneOfLater;
+use super::protocol::{ProtocolFlags, TlsFlags};
+use super::proxy::ProxyUrl;
+use super::secret::Secret;
 use super::values::{ConnectTo, CoreList, Credentials, Header, OutputSpec, Resolve, count, count_u32};
 
 #[derive(Args, Debug)]
 pub(crate) struct RunFlags {
-    /// The target, as http://host[:port]/path
+    /// The target, as http://host[:port]/path or https://...
     pub url: String,
     #[command(flatten)]
     pub load: LoadFlags,
     #[command(flatten)]
     pub request: RequestFlags,
+    #[command(flatten)]
+    pub protocol: ProtocolFlags,
+    #[command(flatten)]
+    pub tls: TlsFlags,
     #[command(flatten)]
     pub connection: ConnectionFlags,
     #[command(flatten)]
@@ -87,7 +94,8 @@ pub(crate) struct RequestFlags {
     #[arg(short = 'A', long, value_name = "TYPES", env = "BRUNT_ACCEPT")]
     pub accept: Option<String>,
     /// Basic authentication
-    #[arg(short = 'a', long, value_name = "USER:PASSWORD", env = "BRUNT_BASIC_AUTH", hide_env_values = true)]
+    #[arg(short = 'a', long, value_name = "USER:PASSWORD", value_parser = Secret::<Credentials>::new(),
+          env = "BRUNT_BASIC_AUTH", hide_env_values = true)]
     pub basic_auth: Option<Credentials>,
     /// Statuses that count as completed, as in 200-299,404 or 2xx; all below 400 by default
     #[arg(long, value_name = "STATUS", value_delimiter = ',', env = "BRUNT_OK_STATUS")]
@@ -97,13 +105,10 @@ pub(crate) struct RequestFlags {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Connection")]
 pub(crate) struct ConnectionFlags {
-    /// Speak HTTP/1.1, as this build always does
-    #[arg(long = "http1.1", value_parser = BoolishValueParser::new(), env = "BRUNT_HTTP1_1")]
-    pub http1_1: bool,
     /// Connect to another host and port than the URL's, as in curl (repeatable)
     #[arg(long, value_name = "HOST1:PORT1:HOST2:PORT2", value_delimiter = '\n', env = "BRUNT_CONNECT_TO")]
     pub connect_to: Vec<ConnectTo>,
-    /// Give a name its addresses, as in curl (repeatable)
+    /// Give a name its addresses, as in curl; with --proxy the proxy's name (repeatable)
     #[arg(long, value_name = "HOST:PORT:ADDR", value_delimiter = '\n', env = "BRUNT_RESOLVE")]
     pub resolve: Vec<Resolve>,
     /// Connect from this address (repeatable)
@@ -112,6 +117,10 @@ pub(crate) struct ConnectionFlags {
     /// Connect through this unix socket
     #[arg(long, value_name = "PATH", env = "BRUNT_UNIX_SOCKET")]
     pub unix_socket: Option<String>,
+    /// Connect through http://[user:password@]host:port (CONNECT) or socks5://...; it looks up the target's name
+    #[arg(long, value_name = "URL", value_parser = Secret::<ProxyUrl>::new(), env = "BRUNT_PROXY",
+          hide_env_values = true)]
+    pub proxy: Option<ProxyUrl>,
     /// A new connection for each request
     #[arg(long, value_parser = BoolishValueParser::new(), env = "BRUNT_DISABLE_KEEPALIVE")]
     pub disable_keepalive: bool,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use brunt_model::units::{CoreId, parse_count};
+use url::Url;
 
 /// Formats a report can be rendered in.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -176,6 +177,19 @@ pub(crate) struct Credentials {
     pub password: String,
 }
 
+impl Credentials {
+    /// Those in a URL, if it has any.
+    pub(crate) fn of_url(url: &Url) -> Option<Self> {
+        if url.username().is_empty() && url.password().is_none() {
+            return None;
+        }
+        Some(Self {
+            user: percent_decoded(url.username()),
+            password: percent_decoded(url.password().unwrap_or_default()),
+        })
+    }
+}
+
 impl std::fmt::Debug for Credentials {
     /// A password is never shown.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -194,6 +208,19 @@ impl FromStr for Credentials {
     }
 }
 
+/// RFC 3986 section 2.1; what is not a complete escape stays as it is.
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let escape = (first == b'%').then(|| after.get(..2)).flatten();
+        let byte = escape.and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
+        bytes.push(byte.unwrap_or(first));
+        rest = if byte.is_some() { &after[2..] } else { after };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 /// A count with an optional k or m.
 pub(crate) fn count(text: &str) -> Result<u64, String> {
     parse_count(text).map_err(|error| error.to_string())
@@ -202,7 +229,7 @@ pub(crate) fn count(text: &str) -> Result<u64, String> {
 /// The same where 32 bits must hold it.
 pub(crate) fn count_u32(text: &str) -> Result<u32, String> {
     let wide = count(text)?;
-    u32::try_from(wide).map_err(|_| format!("{wide} is too large; at most 1000000 connections are possible"))
+    u32::try_from(wide).map_err(|_| format!("{wide} is too large; no count of this kind goes past 1000000"))
 }
 
 /// Splits at colons outside brackets into at most `fields` parts; the last keeps its colons only where a list of

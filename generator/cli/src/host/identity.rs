@@ -1,5 +1,7 @@
 //! What tells one run from another: a random id and the time of day. Both enter the program here.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use rustix::rand::{GetRandomFlags, getrandom};
 
 const SECONDS_PER_DAY: u64 = 86_400;
@@ -19,9 +21,14 @@ pub(crate) fn run_id() -> std::io::Result<String> {
 
 /// The time of day as RFC 3339 in UTC, to the millisecond.
 pub(crate) fn now() -> String {
-    #[expect(clippy::disallowed_methods, reason = "the one place where the time of day enters, for display")]
-    let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let since_epoch = since_epoch();
     rfc3339(since_epoch.as_secs(), since_epoch.subsec_millis())
+}
+
+/// The time of day since 1970; zero where the clock is before that.
+pub(crate) fn since_epoch() -> Duration {
+    #[expect(clippy::disallowed_methods, reason = "the one place where the time of day enters")]
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 fn rfc3339(seconds: u64, millis: u32) -> String {

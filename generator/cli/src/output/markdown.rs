@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use brunt_model::report::{Latency, Report};
 use brunt_model::units::Nanos;
 
-use super::{clean, distrust, observed, percent};
+use super::{clean, distrust, explanation, observed, percent};
 
 pub(crate) fn render(report: &Report) -> String {
     let mut text = String::new();
@@ -15,7 +15,10 @@ pub(crate) fn render(report: &Report) -> String {
     for reason in &report.verdict.reasons {
         let _ = writeln!(text, "- {}", cell(reason));
     }
-    if !report.verdict.reasons.is_empty() {
+    for mark in &report.verdict.marks {
+        let _ = writeln!(text, "- {}: {}", mark.name(), cell(mark.explanation()));
+    }
+    if !(report.verdict.reasons.is_empty() && report.verdict.marks.is_empty()) {
         text.push('\n');
     }
     limits(&mut text, report);
@@ -57,6 +60,9 @@ fn rates(text: &mut String, report: &Report) {
         percent(totals.failed, totals.started),
         totals.dropped
     );
+    if totals.tls_handshakes > 0 {
+        let _ = writeln!(text, "tls handshakes {} ({} resumed)\n", totals.tls_handshakes, totals.tls_resumed);
+    }
 }
 
 fn latencies(text: &mut String, report: &Report) {
@@ -68,6 +74,9 @@ fn latencies(text: &mut String, report: &Report) {
     };
     row("response", &report.latency.response);
     row("service", &report.latency.service);
+    if let Some(tls) = &report.latency.tls {
+        row("tls", tls);
+    }
     row("lag", &report.latency.lag);
     text.push('\n');
 }
@@ -76,9 +85,9 @@ fn errors(text: &mut String, report: &Report) {
     if report.errors.is_empty() {
         return;
     }
-    text.push_str("| Error | Count |\n|---|---:|\n");
+    text.push_str("| Error | Count | |\n|---|---:|---|\n");
     for (kind, count) in &report.errors {
-        let _ = writeln!(text, "| {} | {count} |", cell(kind));
+        let _ = writeln!(text, "| {} | {count} | {} |", cell(kind), cell(explanation(kind)));
     }
     text.push('\n');
 }
@@ -104,7 +113,7 @@ fn cell(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use brunt_model::verdict::Status;
+    use brunt_model::verdict::{Mark, Status};
 
     use super::*;
     use crate::output::sample;
@@ -116,6 +125,20 @@ mod tests {
         let at = |text: &str| rendered.find(text).unwrap_or_else(|| panic!("{text} in {rendered}"));
         assert!(at("limit missed") < at("| Limit") && at("| Limit") < at("99.0/s of 100.0/s"));
         assert!(rendered.contains("| p99(response\\_time) &lt; 1ms | 9.90 ms | **failed** |"), "{rendered}");
-        assert!(rendered.contains("| reset | 6 |"));
+        assert!(rendered.contains("| reset | 6 | The server reset the connection. |"), "{rendered}");
+    }
+
+    #[test]
+    fn tls_is_told_where_there_was_any() {
+        let mut report = sample::report(Status::Pass);
+        let clear = render(&report);
+        assert!(!clear.contains("tls") && !clear.contains("insecure"), "{clear}");
+        report.latency.tls = Some(report.latency.connect.clone());
+        (report.totals.tls_handshakes, report.totals.tls_resumed) = (5, 3);
+        report.verdict.marks = vec![Mark::Insecure];
+        let rendered = render(&report);
+        for text in ["\n- insecure: the target's", "\n| tls | ", "\ntls handshakes 5 (3 resumed)\n"] {
+            assert!(rendered.contains(text), "{text} in {rendered}");
+        }
     }
 }

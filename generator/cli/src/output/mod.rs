@@ -18,6 +18,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use brunt_model::limit::{Limit, LimitResult};
+use brunt_model::outcome::ErrorKind;
 use brunt_model::report::Report;
 use brunt_model::verdict::Status;
 
@@ -91,6 +92,11 @@ fn observed(limit: &LimitResult) -> String {
         (Some(value), Ok(parsed)) => parsed.show(value),
         (Some(value), Err(_)) => value.to_string(),
     }
+}
+
+/// What a kind of error means; nothing for a kind that this build does not know.
+fn explanation(name: &str) -> &'static str {
+    ErrorKind::ALL.iter().find(|kind| kind.name() == name).map_or("", |kind| kind.explanation())
 }
 
 /// `passed` over `whole` in percent.

@@ -3,12 +3,11 @@
 
 use std::fmt::Write as _;
 
-use brunt_model::outcome::ErrorKind;
 use brunt_model::report::{Latency, Report};
 use brunt_model::units::{Bytes, Nanos};
 use brunt_model::verdict::Status;
 
-use super::{clean, distrust, observed, percent};
+use super::{clean, distrust, explanation, observed, percent};
 
 /// Rows of the histogram.
 const BARS: u32 = 12;
@@ -79,7 +78,7 @@ fn verdict(page: &mut Page, report: &Report) {
         page.line(&format!("- {}", clean(reason)));
     }
     for mark in &report.verdict.marks {
-        page.line(&format!("- {}", format!("{mark:?}").to_lowercase()));
+        page.line(&format!("- {}: {}", mark.name(), mark.explanation()));
     }
 }
 
@@ -114,13 +113,16 @@ fn latencies(page: &mut Page, report: &Report) {
     page.line(&format!("{:<10}{columns}", ""));
     let latency = &report.latency;
     for (name, latency) in [
-        ("response", &latency.response),
-        ("service", &latency.service),
-        ("first byte", &latency.first_byte),
-        ("connect", &latency.connect),
-        ("lag", &latency.lag),
+        ("response", Some(&latency.response)),
+        ("service", Some(&latency.service)),
+        ("first byte", Some(&latency.first_byte)),
+        ("connect", Some(&latency.connect)),
+        ("tls", latency.tls.as_ref()),
+        ("lag", Some(&latency.lag)),
     ] {
-        page.line(&latency_row(name, latency));
+        if let Some(latency) = latency {
+            page.line(&latency_row(name, latency));
+        }
     }
 }
 
@@ -187,9 +189,7 @@ fn errors(page: &mut Page, report: &Report) {
     let mut errors: Vec<_> = report.errors.iter().collect();
     errors.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
     for (name, count) in errors {
-        let kind = ErrorKind::ALL.iter().find(|kind| kind.name() == name);
-        let explanation = kind.map_or("", |kind| kind.explanation());
-        page.line(&format!("{:<20} {count:>10}  {explanation}", clean(name)));
+        page.line(&format!("{:<20} {count:>10}  {}", clean(name), explanation(name)));
     }
 }
 
@@ -217,6 +217,9 @@ fn totals(page: &mut Page, report: &Report) {
         Bytes(t.bytes_out),
         t.connections_opened
     ));
+    if t.tls_handshakes > 0 {
+        page.line(&format!("tls handshakes {} ({} resumed)", t.tls_handshakes, t.tls_resumed));
+    }
 }
 
 fn environment(page: &mut Page, report: &Report) {
@@ -224,6 +227,10 @@ fn environment(page: &mut Page, report: &Report) {
     page.heading("run");
     page.line(&format!("{}, started {}, seed {}", clean(&run.id), clean(&run.started_at), run.seed));
     page.line(&clean(&format!("brunt {}, {}, {}", e.version, e.kernel, e.cpu)));
+    // Results of earlier builds do not have it.
+    if !e.protocol.is_empty() {
+        page.line(&clean(&e.protocol));
+    }
     let busiest = report.workers.iter().map(|worker| worker.cpu_busiest).fold(0.0, f64::max);
     let cores: u32 = report.workers.iter().map(|worker| worker.cores).sum();
     let busiest = busiest * 100.0;
@@ -241,6 +248,8 @@ fn environment(page: &mut Page, report: &Report) {
 
 #[cfg(test)]
 mod tests {
+    use brunt_model::verdict::Mark;
+
     use super::*;
     use crate::output::sample;
 
@@ -276,6 +285,26 @@ mod tests {
                 rendered.contains(&format!("\n{heading}  INVALID: the generator was the limit")),
                 "{heading}"
             );
+        }
+    }
+
+    #[test]
+    fn tls_is_told_where_there_was_any() {
+        let mut report = sample::report(Status::Pass);
+        let clear = render(&report, false);
+        assert!(!clear.contains("tls") && !clear.contains("insecure"), "{clear}");
+        report.latency.tls = Some(report.latency.connect.clone());
+        (report.totals.tls_handshakes, report.totals.tls_resumed) = (5, 3);
+        report.verdict.marks = vec![Mark::Insecure];
+        report.environment.protocol = "HTTP/2 over TLS 1.3".to_owned();
+        let rendered = render(&report, false);
+        for line in [
+            "\n  - insecure: the target's certificate was not verified\n",
+            "\n  tls          ",
+            "\n  tls handshakes 5 (3 resumed)\n",
+            "\n  HTTP/2 over TLS 1.3\n",
+        ] {
+            assert!(rendered.contains(line), "{line} in {rendered}");
         }
     }
 

@@ -14,7 +14,7 @@ use hickory_resolver::lookup::Lookup;
 use hickory_resolver::net::NetError;
 use tokio::time::timeout;
 
-use super::resolve::Target;
+use super::target::Target;
 
 const DEADLINE: Duration = Duration::from_secs(2);
 /// Two attempts fit the deadline.

@@ -1,10 +1,14 @@
 //! `brunt run`: from flags to a report, in one pass from the top.
 
 pub(crate) mod addresses;
+mod key_log;
 mod progress;
 mod resolve;
 mod setup;
 mod signals;
+mod spoken;
+mod target;
+pub(crate) mod tls;
 mod watch;
 
 use brunt_engine::{Finished, Parts, StopSwitch};
@@ -25,10 +29,12 @@ use crate::{output, terminal};
 pub(crate) fn run(flags: &RunFlags) -> Result<Exit, CommandError> {
     let outputs = outputs_or_text(&flags.output.output).map_err(CommandError::Usage)?;
     let asked = resolve::resolve(flags)?;
+    let is_https = asked.scenario.url.starts_with("https:");
+    let tls = tls::load(&flags.tls, is_https, std::env::var_os("SSLKEYLOGFILE"))?;
     let addresses = addresses::look_up(&asked.target).map_err(CommandError::Lookup)?;
     let inputs = Inputs { addresses, body: asked.body };
-    let prepared = setup::prepare(asked.scenario, &inputs, &flags.engine)?;
-    prepared.notices.iter().for_each(|notice| terminal::say(notice));
+    let prepared = setup::prepare(asked.scenario, &inputs, &flags.engine, tls.material)?;
+    tls.notices.iter().chain(&prepared.notices).for_each(|notice| terminal::say(notice));
 
     let run_id = identity::run_id().map_err(CommandError::system("drawing a run id"))?;
     let progress = Progress::new(&prepared.plan, terminal::is_watched());
@@ -37,6 +43,7 @@ pub(crate) fn run(flags: &RunFlags) -> Result<Exit, CommandError> {
         .map_err(CommandError::system("installing handlers for SIGINT and SIGTERM"))?;
     let started_at = identity::now();
     let (finished, observed) = execute(&prepared, &stop, progress)?;
+    tls.key_log.and_then(|log| log.notice()).iter().for_each(|notice| terminal::say(notice));
 
     let Prepared { plan, parts, environment, .. } = prepared;
     let report = judge(&plan, &parts, &finished, observed, Identity { run_id, started_at }, environment);

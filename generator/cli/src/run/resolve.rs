@@ -2,20 +2,21 @@
 //!
 //! The only thing read from outside here is the body's file.
 
-use std::net::SocketAddr;
 use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use brunt_model::plan;
-use brunt_model::scenario::{HttpSpec, LoadSpec, RequestSpec, Scenario, TlsSpec};
+use brunt_model::scenario::{HttpSpec, HttpVersion, LoadSpec, ProxySpec, RequestSpec, Scenario, TlsSpec};
 use brunt_model::schedule::Arrivals;
 use brunt_model::units::Bytes;
-use url::{Host, Url};
+use url::Url;
 
+use super::target::{self, Target};
 use crate::error::CommandError;
+use crate::flags::proxy::ProxyUrl;
 use crate::flags::values::Credentials;
-use crate::flags::{ArrivalsChoice, ConnectionFlags, LoadFlags, RequestFlags, RunFlags};
+use crate::flags::{ArrivalsChoice, LoadFlags, ProtocolFlags, RequestFlags, RunFlags, TlsFlags};
 
 /// A body is rendered into every connection's send; past this it belongs into another tool.
 const BODY_MAX: Bytes = Bytes::from_mib(64);
@@ -26,14 +27,6 @@ pub(crate) struct Asked {
     pub scenario: Scenario,
     pub body: Vec<u8>,
     pub target: Target,
-}
-
-/// Where to connect to, before any name is looked up.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Target {
-    /// A unix socket, or addresses that were given.
-    Known(Vec<SocketAddr>),
-    Name(String, u16),
 }
 
 /// Resolves the flags of a quick run.
@@ -54,14 +47,16 @@ pub(crate) fn resolve(flags: &RunFlags) -> Result<Asked, CommandError> {
             headers: headers(&flags.request, credentials.as_ref())?,
         },
         load: load(&flags.load),
-        http: http(flags),
-        tls: TlsSpec::default(),
-        proxy: None,
+        http: http(flags, &url)?,
+        tls: tls(&flags.tls),
+        proxy: flags.connection.proxy.as_ref().map(proxy),
         warmup: flags.load.warmup,
         seed: flags.load.seed,
         limits: flags.judge.limits.clone(),
     };
-    Ok(Asked { scenario, body: body(&flags.request)?, target: target(&url, &flags.connection) })
+    let body = body(&flags.request)?;
+    check_upload(&flags.protocol, &body)?;
+    Ok(Asked { scenario, body, target: target::of(&url, &flags.connection)? })
 }
 
 fn load(flags: &LoadFlags) -> LoadSpec {
@@ -79,8 +74,16 @@ fn load(flags: &LoadFlags) -> LoadSpec {
     }
 }
 
-fn http(flags: &RunFlags) -> HttpSpec {
+fn http(flags: &RunFlags, url: &Url) -> Result<HttpSpec, CommandError> {
+    let protocol = &flags.protocol;
     let mut http = HttpSpec {
+        version: version(protocol, url)?,
+        streams: protocol.streams,
+        pipeline: protocol.pipeline,
+        compressed: protocol.compressed,
+        redirects: protocol.redirects,
+        expect_continue: protocol.expect_continue,
+        chunked: protocol.chunked,
         keep_alive: !flags.connection.disable_keepalive,
         ok_status: flags.request.ok_status.clone(),
         ..HttpSpec::default()
@@ -90,7 +93,45 @@ fn http(flags: &RunFlags) -> HttpSpec {
         http.first_byte_timeout = timeout;
         http.connect_timeout = http.connect_timeout.min(timeout);
     }
-    http
+    Ok(http)
+}
+
+/// HTTP/2 is agreed on within TLS, or known beforehand (RFC 9113 section 3); each has its own flag, so that nobody
+/// measures in clear text what was meant to be encrypted.
+fn version(flags: &ProtocolFlags, url: &Url) -> Result<HttpVersion, CommandError> {
+    let refused = |why: &str| Err(CommandError::Usage(why.to_owned()));
+    if [flags.http1_1, flags.http2, flags.h2c].into_iter().filter(|asked| *asked).count() > 1 {
+        return refused("--http1.1, --http2 and --h2c exclude each other; leave all but one out");
+    }
+    match url.scheme() {
+        "https" if flags.h2c => {
+            refused("--h2c is HTTP/2 in clear text; use --http2 with an https:// URL, or an http:// URL")
+        }
+        "http" if flags.http2 => {
+            refused("--http2 is agreed on within TLS; use --h2c with an http:// URL, or an https:// URL")
+        }
+        _ if flags.http2 || flags.h2c => Ok(HttpVersion::Http2),
+        _ => Ok(HttpVersion::Http1),
+    }
+}
+
+fn check_upload(flags: &ProtocolFlags, body: &[u8]) -> Result<(), CommandError> {
+    let asked = [(flags.expect_continue, "--expect-continue"), (flags.chunked, "--chunked")];
+    match asked.iter().find(|(asked, _)| *asked && body.is_empty()) {
+        Some((_, flag)) => Err(CommandError::Usage(format!(
+            "{flag} is for requests with a body; give one with -d or -D, or leave {flag} out"
+        ))),
+        None => Ok(()),
+    }
+}
+
+fn tls(flags: &TlsFlags) -> TlsSpec {
+    TlsSpec { insecure: flags.insecure, min: flags.tls_min, max: flags.tls_max, resume: !flags.no_resume }
+}
+
+fn proxy(url: &ProxyUrl) -> ProxySpec {
+    let credentials = url.credentials.clone().map(|credentials| (credentials.user, credentials.password));
+    ProxySpec { kind: url.kind, credentials }
 }
 
 fn headers(
@@ -124,30 +165,11 @@ fn basic(credentials: &Credentials) -> String {
 
 /// Takes user and password out of the URL, so that nothing later can print them.
 fn take_credentials(url: &mut Url) -> Option<Credentials> {
-    if url.username().is_empty() && url.password().is_none() {
-        return None;
-    }
-    let credentials = Credentials {
-        user: percent_decoded(url.username()),
-        password: percent_decoded(url.password().unwrap_or_default()),
-    };
+    let credentials = Credentials::of_url(url)?;
     // Neither call can fail: a URL with credentials has a host.
     let _ = url.set_username("");
     let _ = url.set_password(None);
     Some(credentials)
-}
-
-/// RFC 3986 section 2.1; what is not a complete escape stays as it is.
-fn percent_decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        let escape = (first == b'%').then(|| after.get(..2)).flatten();
-        let byte = escape.and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
-        bytes.push(byte.unwrap_or(first));
-        rest = if byte.is_some() { &after[2..] } else { after };
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 fn body(flags: &RequestFlags) -> Result<Vec<u8>, CommandError> {
@@ -171,31 +193,9 @@ fn body_file(path: &Path) -> Result<Vec<u8>, CommandError> {
     if bytes.len() as u64 > BODY_MAX.0 { Err(fail(format!("is larger than {BODY_MAX}"))) } else { Ok(bytes) }
 }
 
-/// What `--unix-socket`, `--connect-to` and `--resolve` make of the URL's host, in this order.
-fn target(url: &Url, flags: &ConnectionFlags) -> Target {
-    if flags.unix_socket.is_some() {
-        return Target::Known(Vec::new());
-    }
-    let host = match url.host() {
-        Some(Host::Domain(name)) => name.to_owned(),
-        Some(Host::Ipv4(address)) => address.to_string(),
-        Some(Host::Ipv6(address)) => address.to_string(),
-        None => String::new(),
-    };
-    let port = url.port_or_known_default().unwrap_or(80);
-    let (host, port) =
-        flags.connect_to.iter().find_map(|entry| entry.redirect(&host, port)).unwrap_or((host, port));
-    if let Some(addresses) = flags.resolve.iter().find_map(|entry| entry.addresses(&host, port)) {
-        return Target::Known(addresses);
-    }
-    match host.parse() {
-        Ok(address) => Target::Known(vec![SocketAddr::new(address, port)]),
-        Err(_) => Target::Name(host, port),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use brunt_model::scenario::{ProxyKind, TlsVersion};
     use brunt_model::units::{Nanos, Rate};
     use clap::Parser as _;
 
@@ -277,26 +277,47 @@ mod tests {
     }
 
     #[test]
-    fn targets() {
-        let known =
-            |text: &str| Target::Known(text.split(' ').map(|address| address.parse().unwrap()).collect());
-        for (line, want) in [
-            ("http://a.test/", Target::Name("a.test".into(), 80)),
-            ("http://[::1]:81/", known("[::1]:81")),
-            ("--resolve a.test:80:10.0.0.1,10.0.0.2 http://a.test/", known("10.0.0.1:80 10.0.0.2:80")),
-            ("--connect-to a.test:80:b.test:90 http://a.test/", Target::Name("b.test".into(), 90)),
-            ("--connect-to ::[::1]:90 http://a.test/", known("[::1]:90")),
-            ("--unix-socket /run/s http://a.test/", Target::Known(Vec::new())),
+    fn the_protocol_is_read() {
+        let http = |line: &str| asked(line).scenario.http;
+        for (line, version) in [
+            ("http://h/", HttpVersion::Http1),
+            ("https://h/", HttpVersion::Http1),
+            ("--http1.1 https://h/", HttpVersion::Http1),
+            ("--http2 https://h/", HttpVersion::Http2),
+            ("--h2c http://h/", HttpVersion::Http2),
         ] {
-            assert_eq!(asked(line).target, want, "{line}");
+            assert_eq!(http(line).version, version, "{line}");
         }
+        let streams = http("--http2 -p 100 --redirects 3 --compressed https://h/");
+        assert_eq!((streams.streams, streams.redirects, streams.compressed), (Some(100), Some(3), true));
+        let upload = http("--pipeline 4 -d x --expect-continue --chunked http://h/");
+        assert_eq!((upload.pipeline, upload.expect_continue, upload.chunked), (Some(4), true, true));
+    }
+
+    #[test]
+    fn tls_and_the_proxy_are_read() {
+        assert_eq!(asked("https://h/").scenario.tls, TlsSpec::default());
+        let tls = asked("--insecure --tls-min 1.3 --tls-max 1.3 --no-resume https://h/").scenario.tls;
+        let newest = Some(TlsVersion::Tls13);
+        assert_eq!(tls, TlsSpec { insecure: true, min: newest, max: newest, resume: false });
+        let proxy = asked("--proxy http://me:secret@p:3128 https://h/").scenario.proxy;
+        let credentials = Some(("me".to_owned(), "secret".to_owned()));
+        assert_eq!(proxy, Some(ProxySpec { kind: ProxyKind::Http, credentials }));
     }
 
     #[test]
     fn what_cannot_be_meant_is_refused_with_the_mend() {
         for (line, want) in [
             ("nonsense", "is not a URL such as"),
-            ("https://h/", "not in this build"),
+            ("--http2 http://h/", "use --h2c with an http:// URL, or an https:// URL"),
+            ("--h2c https://h/", "use --http2 with an https:// URL, or an http:// URL"),
+            ("--http1.1 --http2 https://h/", "leave all but one out"),
+            ("--h2c --http2 http://h/", "leave all but one out"),
+            ("--expect-continue http://h/", "--expect-continue is for requests with a body"),
+            ("--chunked -m POST http://h/", "give one with -d or -D"),
+            ("--tls-min 1.1 https://h/", "use 1.2 or 1.3"),
+            ("--proxy ftp://p/ http://h/", "the scheme ftp is not http or socks5"),
+            ("-p x --h2c http://h/", "is not a count such as"),
             ("scenario.yaml", "scenario files are not in this build"),
             ("-c x http://h/", "is not a count such as"),
             ("-z 10 http://h/", "is not a duration such as"),

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use brunt_engine::conn::tls::Material;
 use brunt_engine::{Io, Pace, Parts};
 use brunt_model::plan::{self, Inputs, Load, Plan};
 use brunt_model::report::Environment;
 use brunt_model::scenario::Scenario;
 use brunt_model::units::CoreId;
 
+use super::spoken::spoken;
 use crate::error::CommandError;
 use crate::flags::values::CoreList;
 use crate::flags::{EngineFlags, IoChoice, PaceChoice, Switch};
@@ -43,6 +45,7 @@ pub(crate) fn prepare(
     mut scenario: Scenario,
     inputs: &Inputs,
     flags: &EngineFlags,
+    tls: Arc<Material>,
 ) -> Result<Prepared, CommandError> {
     let mut notices = Vec::new();
     let mut plan = plan::compile(&scenario, inputs).map_err(CommandError::Plan)?;
@@ -61,18 +64,13 @@ pub(crate) fn prepare(
     let environment = Environment {
         io: if io == Io::Uring { "uring" } else { "epoll" }.to_owned(),
         pace: why,
+        protocol: spoken(&plan),
         kernel_timing: kernel_timing(flags.kernel),
         ..environment::describe(&plan.endpoints, &cores)
     };
     Ok(Prepared {
         plan: Arc::new(plan),
-        parts: Parts {
-            io,
-            pace,
-            cores,
-            trust_tsc: cpu::clock_source().as_deref() == Some("tsc"),
-            tls: Arc::default(),
-        },
+        parts: Parts { io, pace, cores, trust_tsc: cpu::clock_source().as_deref() == Some("tsc"), tls },
         environment,
         notices,
     })

@@ -1,5 +1,7 @@
-//! `brunt origin`: a target to try things on. Every answer is made of the path: nothing is stored, nothing is read
-//! from disk, and memory does not depend on what is asked for.
+//! `brunt origin`: a target to try things on, over HTTP/1.1 and HTTP/2, in clear text or over TLS. Every answer is made
+//! of the path: nothing is stored, and memory does not depend on what is asked for.
+
+mod tls;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -7,14 +9,18 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use brunt_model::plan::STREAMS_MAX;
 use brunt_model::units::{Bytes as Size, Nanos};
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
-use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpSocket};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
 
 use crate::error::CommandError;
 use crate::exit::Exit;
@@ -28,6 +34,8 @@ const BACKLOG: u32 = 4096;
 const PIECE: usize = 64 << 10;
 /// Wait after a failed accept, for instance for want of descriptors.
 const ACCEPT_RETRY: Duration = Duration::from_millis(10);
+/// A client that is silent within its TLS handshake does not keep a connection for ever.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 /// A path may not ask for a longer wait.
 const DELAY_MAX: Nanos = Nanos::from_secs(3_600);
 
@@ -46,15 +54,18 @@ pub(crate) fn origin(flags: &OriginFlags) -> Result<Exit, CommandError> {
 }
 
 async fn serve_until_signal(flags: &OriginFlags) -> Result<(), CommandError> {
+    let tls = tls::acceptor(flags)?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
     let listener = listen(SocketAddr::new(flags.host, flags.port))?;
     let address = listener.local_addr().map_err(CommandError::system("asking for the bound address"))?;
     let install =
         |kind| signal(kind).map_err(CommandError::system("installing handlers for SIGINT and SIGTERM"));
     let (mut interrupt, mut terminate) =
         (install(SignalKind::interrupt())?, install(SignalKind::terminate())?);
-    write::to_stdout(&format!("{address}\n")).map_err(CommandError::system("printing the address"))?;
+    write::to_stdout(&format!("{scheme}://{address}/\n"))
+        .map_err(CommandError::system("printing the URL"))?;
     tokio::select! {
-        () = serve(listener, Answers::new(flags)) => {}
+        () = serve(listener, Answers::new(flags), tls) => {}
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
     }
@@ -71,24 +82,41 @@ fn listen(address: SocketAddr) -> Result<TcpListener, CommandError> {
     bound().map_err(|cause| CommandError::Listen { address, cause })
 }
 
-async fn serve(listener: TcpListener, answers: Answers) {
+async fn serve(listener: TcpListener, answers: Answers, tls: Option<TlsAcceptor>) {
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(ACCEPT_RETRY).await;
             continue;
         };
-        let answers = answers.clone();
-        tokio::spawn(async move {
-            // Without it, it is only slower.
-            let _ = stream.set_nodelay(true);
-            let service = service_fn(move |request| answer(answers.clone(), request));
-            let connection = http1::Builder::new()
-                .header_read_timeout(None)
-                .serve_connection(TokioIo::new(stream), service);
-            // A client that goes away is no concern of a target.
-            let _ = connection.await;
-        });
+        tokio::spawn(welcome(stream, answers.clone(), tls.clone()));
     }
+}
+
+async fn welcome(stream: TcpStream, answers: Answers, tls: Option<TlsAcceptor>) {
+    // Without it, it is only slower.
+    let _ = stream.set_nodelay(true);
+    match tls {
+        None => speak(stream, answers).await,
+        Some(acceptor) => {
+            if let Ok(Ok(stream)) = timeout(HANDSHAKE_MAX, acceptor.accept(stream)).await {
+                speak(stream, answers).await;
+            }
+        }
+    }
+}
+
+/// The first bytes tell the version: those of HTTP/2 are fixed (RFC 9113 section 3.4), whether it was agreed on or not.
+async fn speak<S>(stream: S, answers: Answers)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = service_fn(move |request| answer(answers.clone(), request));
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().header_read_timeout(None);
+    // As many streams as a plan may have, so that the origin is not what holds them back.
+    builder.http2().max_concurrent_streams(STREAMS_MAX);
+    // A client that goes away is no concern of a target.
+    let _ = builder.serve_connection(TokioIo::new(stream), service).await;
 }
 
 /// What is answered where the path does not say otherwise.
@@ -187,9 +215,14 @@ impl Body for Filler {
 #[cfg(test)]
 mod tests {
     use std::io::{Read as _, Write as _};
-    use std::net::TcpStream;
+    use std::sync::Arc;
+
+    use rustls::pki_types::{CertificateDer, ServerName};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio_rustls::TlsConnector;
 
     use super::*;
+    use crate::host::identity;
 
     #[test]
     fn paths_say_what_is_answered() {
@@ -212,15 +245,21 @@ mod tests {
         }
     }
 
-    /// One connection, several requests, all that came back.
-    fn exchange(requests: &str) -> String {
+    /// A running server and its address; it ends with the runtime.
+    fn server(tls: Option<TlsAcceptor>) -> (tokio::runtime::Runtime, SocketAddr) {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listener = runtime.block_on(async { listen("127.0.0.1:0".parse().unwrap()).unwrap() });
         let address = listener.local_addr().unwrap();
         let answers = Answers { delay: Nanos::ZERO, size: Size(3), piece: Bytes::from(vec![b'.'; PIECE]) };
-        runtime.spawn(serve(listener, answers));
-        let mut stream = TcpStream::connect(address).unwrap();
+        runtime.spawn(serve(listener, answers, tls));
+        (runtime, address)
+    }
+
+    /// One connection, several requests, all that came back.
+    fn exchange(requests: &str) -> String {
+        let (_runtime, address) = server(None);
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         stream.write_all(requests.as_bytes()).unwrap();
         let mut answer = String::new();
@@ -239,5 +278,69 @@ mod tests {
         assert_eq!(answer.matches("HTTP/1.1 404 Not Found\r\n").count(), 1);
         assert!(answer.to_ascii_lowercase().contains("content-length: 200000\r\n"));
         assert_eq!(answer.rsplit("\r\n\r\n").next().unwrap().len(), 200_000);
+    }
+
+    /// Status and length of the answers to two requests on one HTTP/2 connection.
+    async fn two_streams(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Vec<(u16, usize)> {
+        let (mut send, connection) = h2::client::handshake(stream).await.unwrap();
+        tokio::spawn(connection);
+        let mut answers = Vec::new();
+        for path in ["/status/404", "/bytes/200000"] {
+            let request = Request::get(format!("http://h{path}")).body(()).unwrap();
+            let (answer, _) = send.send_request(request, true).unwrap();
+            let mut answer = answer.await.unwrap();
+            let mut length = 0;
+            while let Some(data) = answer.body_mut().data().await {
+                let data = data.unwrap();
+                length += data.len();
+                answer.body_mut().flow_control().release_capacity(data.len()).unwrap();
+            }
+            answers.push((answer.status().as_u16(), length));
+        }
+        answers
+    }
+
+    const BOTH: [(u16, usize); 2] = [(404, 3), (200, 200_000)];
+
+    #[test]
+    fn http2_is_spoken_in_clear_text_to_who_begins_with_it() {
+        let (runtime, address) = server(None);
+        let answers =
+            runtime.block_on(async { two_streams(TcpStream::connect(address).await.unwrap()).await });
+        assert_eq!(answers, BOTH);
+    }
+
+    /// A client that trusts this certificate alone and offers this protocol.
+    fn connector(certificate: &CertificateDer<'static>, alpn: &[u8]) -> TlsConnector {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(certificate.clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = rustls::ClientConfig::builder_with_provider(provider);
+        let builder = builder.with_safe_default_protocol_versions().unwrap();
+        let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+        config.alpn_protocols = vec![alpn.to_vec()];
+        TlsConnector::from(Arc::new(config))
+    }
+
+    #[test]
+    fn both_versions_are_spoken_over_tls_with_the_certificate_made_at_the_start() {
+        let identity = tls::self_signed(identity::since_epoch()).unwrap();
+        let certificate = identity.chain[0].clone();
+        let (runtime, address) = server(Some(tls::acceptor_of(identity).unwrap()));
+        let connect = async |alpn: &[u8], name: &'static str| {
+            let stream = TcpStream::connect(address).await.unwrap();
+            connector(&certificate, alpn).connect(ServerName::try_from(name).unwrap(), stream).await
+        };
+        runtime.block_on(async {
+            for name in ["localhost", "127.0.0.1", "::1"] {
+                assert_eq!(two_streams(connect(b"h2", name).await.unwrap()).await, BOTH, "{name}");
+            }
+            assert!(connect(b"h2", "other.test").await.is_err());
+            let mut stream = connect(b"http/1.1", "localhost").await.unwrap();
+            stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\n..."), "{answer}");
+        });
     }
 }
