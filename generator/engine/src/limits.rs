@@ -74,3 +74,9 @@ pub const SPIN_NS_MAX: u64 = 1_000_000;
 
 /// Snapshots of one core in circulation: one being filled, one or two on their way.
 pub const SNAPSHOTS: usize = 3;
+
+/// What HTTP/2 field compression may keep of a peer's fields on a connection; larger tables gain next to nothing.
+pub const HPACK_TABLE_MAX: usize = 64 * 1024;
+
+/// What the compression of our requests keeps: the protocol's default, and far more than a request's fields need.
+pub const HPACK_OWN_TABLE_MAX: usize = 4 * 1024;

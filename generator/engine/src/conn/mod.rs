@@ -2,5 +2,6 @@
 
 pub mod chunked;
 pub mod h1;
+pub mod h2;
 pub mod head;
 pub mod tls;
