@@ -6,6 +6,7 @@
 pub mod brunt;
 pub mod clean;
 pub mod clock;
+pub mod data;
 pub mod formats;
 pub mod garbage;
 pub mod hog;

@@ -61,6 +61,15 @@ pub(crate) const SUITES: &[Suite] = &[
             end_to_end(&["-p", "brunt-tests", "--test", "e2e", "--test", "hot_loop"]),
         ],
     },
+    Suite {
+        name: "conformance",
+        about: "the protocol codecs against public collections of cases",
+        tools: &[],
+        steps: &[Step {
+            name: "tests",
+            work: Work::Tests(&["-p", "brunt-tests", "--test", "conformance"], &[]),
+        }],
+    },
 ];
 
 pub(crate) const FMT: &[&str] = &["fmt", "--all", "--check"];
