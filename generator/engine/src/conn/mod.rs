@@ -3,4 +3,5 @@
 pub mod chunked;
 pub mod h1;
 pub mod head;
+pub mod proxy;
 pub mod tls;
