@@ -82,7 +82,9 @@ impl Decoder {
         self.decoded
     }
 
-    /// Takes a piece of the body. How the body is cut into pieces does not matter.
+    /// Takes a piece of the body. How a valid body is cut into pieces does not matter, unless its ratio is near the bound:
+    /// a codec that works ahead has taken more when the ratio is looked at. Nor does it matter whether a broken body fails,
+    /// only whether the fault or the budget is seen first.
     ///
     /// # Errors
     /// `Protocol` where it is not validly coded or goes on after its end, `DecodeLimit` where it is longer than allowed,
@@ -127,7 +129,7 @@ impl Decoder {
     }
 
     /// Bytes that may be made in one step: one past the limit is enough to know. Steps end at multiples of their size, so
-    /// that where the ratio is looked at does not depend on how the body was cut.
+    /// that the ratio is looked at in the same places however the body was cut.
     fn room(&self) -> usize {
         let step = DECODE_STEP as u64;
         let room = (step - self.decoded % step).min((self.limit_bytes - self.decoded).saturating_add(1));
