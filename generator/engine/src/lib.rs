@@ -7,6 +7,7 @@ mod clock;
 pub mod conn;
 mod core_loop;
 mod exchange;
+pub mod fuzzing;
 mod io;
 pub mod limits;
 mod pacer;
