@@ -10,6 +10,7 @@ mod console;
 mod demo;
 mod deny;
 mod failure;
+mod fuzz;
 mod layers;
 mod lint;
 mod man;
@@ -70,6 +71,12 @@ const COMMANDS: &[Command] = &[
         arguments: "[peers|runtimes|icount] [ARGUMENT]...",
         about: "measure; the default is peers",
         run: bench::run,
+    },
+    Command {
+        name: "fuzz",
+        arguments: "[TARGET] [--seconds N]",
+        about: "any bytes into the protocol machines, by cargo-fuzz",
+        run: fuzz::run,
     },
     Command { name: "man", arguments: "", about: "write the manual page to target/man", run: man::run },
     Command { name: "ci", arguments: "", about: "what CI runs: .ci/run", run: ci::run },

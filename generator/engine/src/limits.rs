@@ -33,6 +33,22 @@ pub const CHUNK_LINE_MAX: u32 = 4 * 1024;
 /// The trailer section as a whole.
 pub const TRAILERS_MAX: u32 = 16 * 1024;
 
+/// Decoded output made in one step. Nobody reads it, so it only has to be large enough to make calls rare.
+pub const DECODE_STEP: usize = 16 * 1024;
+
+/// A body that decodes to more than so many times its size is a bomb: text and pages stay below fifty.
+pub const DECODE_RATIO_MAX: u64 = 100;
+
+/// Decoded bytes up to which the ratio is not looked at: a short page of blanks is no danger.
+pub const DECODE_RATIO_FROM: u64 = 64 * 1024;
+
+/// Logarithm of the window a decoder may ask memory for: 8 MiB, what RFC 9659 section 3 grants zstd. Brotli's larger
+/// one of 16 MiB is refused as well.
+pub const DECODE_WINDOW_LOG_MAX: u32 = 23;
+
+/// A gzip header with its extra field, name and comment (RFC 1952 section 2.3 sets no bound).
+pub const GZIP_HEADER_MAX: u32 = 64 * 1024;
+
 /// A rest of a body at least this long is received without copying it to user space.
 pub const SKIP_AT_LEAST: u64 = 16 * 1024;
 

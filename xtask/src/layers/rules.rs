@@ -68,6 +68,7 @@ pub(super) const CRATES: &[Rule] = &[
         because: "the engine drives the kernel itself; names and flags are resolved by its caller",
         ..RULE
     },
+    Rule { name: "brunt-engine-fuzz", arrows: Arrows::To(&["brunt-engine"]), ..RULE },
     Rule { name: "brunt-jail", ..RULE },
     Rule {
         name: "brunt-report-html",

@@ -5,8 +5,14 @@ use brunt_model::outcome::ErrorKind;
 use super::decode::{Coding, Decoder};
 
 /// The content of one response.
-#[derive(Default, Debug)]
+#[derive(Default)]
 pub struct Content(Option<Box<Decoder>>);
+
+impl std::fmt::Debug for Content {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Content").field(&self.0.as_ref().map(|decoder| decoder.decoded())).finish()
+    }
+}
 
 impl Content {
     /// Makes ready for content of this coding, of at most `limit` bytes once decoded.

@@ -749,7 +749,7 @@ impl Client {
                 if !context.to_head_request && head.length.is_some_and(|length| length > context.body_limit) {
                     return Some(self.fail(lane, ErrorKind::BodyLimit, out));
                 }
-                if context.decode && !end_stream {
+                if context.decode && !end_stream && !context.to_head_request {
                     stream.content.begin(head.coding, context.body_limit);
                 }
             }
