@@ -201,13 +201,15 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
     /// No connection came of it.
     pub(crate) fn connect_failed(&mut self, id: ConnId, kind: ErrorKind, now: u64) {
         let (route, tries) = (self.conns[id.index()].route, self.conns[id.index()].tries);
-        if self.conns[id.index()].state == State::Securing {
+        let reached = self.conns[id.index()].state == State::Securing;
+        if reached {
             self.say_last_words(id);
         }
         self.pool.connect_ended(route, false);
         self.driver.close(id);
         self.conns[id.index()].state = State::Closing;
-        if let Some(other) = self.pool.other_route(route, tries) {
+        // Somebody was there: another address would only hide what is wrong with them.
+        if !reached && let Some(other) = self.pool.other_route(route, tries) {
             self.connect_by(id, other, now);
             return;
         }

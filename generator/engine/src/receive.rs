@@ -73,41 +73,43 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
 
     fn data_within_tls(&mut self, id: ConnId, plain: &mut Vec<u8>, now: u64) {
         let life = self.conns[id.index()].life;
-        match self.conns[id.index()].state {
+        let failed = match self.conns[id.index()].state {
             State::Securing => match self.secure(id, plain, now) {
                 Ok(false) => return self.driver.receive(id, 0),
-                Ok(true) => self.ready(id, now),
+                Ok(true) => {
+                    self.ready(id, now);
+                    None
+                }
                 Err(kind) => return self.connect_failed(id, kind, now),
             },
-            State::Open => {}
+            State::Open => self.open_records(id, plain),
             _ => return self.ended(id, Some(ErrorKind::Protocol), now),
-        }
-        let conn = &mut self.conns[id.index()];
-        let (mut failed, mut closed) = (None, false);
-        if let Some(tls) = &mut conn.link.tls
-            && conn.life == life
-        {
-            if plain.is_empty() {
-                failed = tls.read(self.driver.data(), plain).err();
-            }
-            closed = tls.peer_closed();
-            if tls.wants_write() {
-                self.mark_dirty(id);
-            }
-        }
+        };
         if plain.is_empty() {
             self.driver.receive(id, 0);
         } else {
             self.consume(id, Some(plain), now);
         }
-        if self.conns[id.index()].life != life || self.conns[id.index()].state != State::Open {
+        let conn = &self.conns[id.index()];
+        if conn.life != life || conn.state != State::Open {
             return;
         }
+        let closed = conn.link.tls.as_ref().is_some_and(|tls| tls.peer_closed());
         match failed {
             Some(kind) => self.end_connection(id, End::Failed(kind), now),
             None if closed => self.end_connection(id, End::Eof, now),
             None => {}
         }
+    }
+
+    /// Appends to `plain` what the records hold that the driver received; returns what was wrong with them.
+    fn open_records(&mut self, id: ConnId, plain: &mut Vec<u8>) -> Option<ErrorKind> {
+        let tls = self.conns[id.index()].link.tls.as_mut()?;
+        let failed = tls.read(self.driver.data(), plain).err();
+        if tls.wants_write() {
+            self.mark_dirty(id);
+        }
+        failed
     }
 
     /// Feeds an open connection with `plain`, or with what the driver received.
