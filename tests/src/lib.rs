@@ -14,6 +14,7 @@ pub mod nginx;
 pub mod origin;
 pub mod process;
 pub mod skip;
+mod wire;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
