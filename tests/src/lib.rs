@@ -6,6 +6,7 @@
 pub mod brunt;
 pub mod clean;
 pub mod clock;
+pub mod cpu_share;
 pub mod formats;
 pub mod garbage;
 pub mod hog;
@@ -15,6 +16,7 @@ pub mod origin;
 pub mod process;
 pub mod skip;
 mod wire;
+pub mod zoo;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -61,6 +61,12 @@ pub(crate) const SUITES: &[Suite] = &[
             end_to_end(&["-p", "brunt-tests", "--test", "e2e", "--test", "hot_loop"]),
         ],
     },
+    Suite {
+        name: "hostile",
+        about: "the command `brunt` against servers that mean harm",
+        tools: &[IP],
+        steps: &[BUILD_BRUNT, end_to_end(&["-p", "brunt-tests", "--test", "hostile"])],
+    },
 ];
 
 pub(crate) const FMT: &[&str] = &["fmt", "--all", "--check"];
