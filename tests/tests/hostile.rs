@@ -16,7 +16,7 @@ use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
 
-use brunt_tests::brunt::{Brunt, Measured};
+use brunt_tests::brunt::Brunt;
 use brunt_tests::turn;
 use brunt_tests::zoo::{Case, Keeper};
 
@@ -55,19 +55,18 @@ fn is_chosen(case: &Case) -> bool {
 }
 
 fn run(case: &'static Case, url: &str, ca: &str, body: &str) -> Row {
-    let size = format!("run -n {} -c {} --cores 0 -o text", case.requests, case.connections);
+    let load = format!(
+        "run -n {} -c {} --timeout {} --cores 0 -o text",
+        case.requests, case.connections, case.timeout
+    );
     let flags = case.all_flags(ca, body);
     let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
-    let command = Brunt::new(&size).args(&flags).arg(url).deadline(case.give_up + GRACE);
+    let command = Brunt::new(&load).args(&flags).arg(url).deadline(case.give_up + GRACE);
     // What a run that hangs, panics or writes no result says of itself is this case's fault, not the suite's end.
     match std::panic::catch_unwind(|| command.json()) {
-        Ok(measured) => row(case, &measured),
+        Ok(measured) => Row::new(case, &measured, faults(case, &measured)),
         Err(cause) => Row::without_result(case, &panic_text(cause.as_ref())),
     }
-}
-
-fn row(case: &'static Case, measured: &Measured) -> Row {
-    Row::new(case, measured, faults(case, measured))
 }
 
 fn panic_text(cause: &(dyn std::any::Any + Send)) -> String {

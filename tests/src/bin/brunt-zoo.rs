@@ -76,8 +76,9 @@ fn wait_for_end_of_input() -> io::Result<()> {
 fn list() -> io::Result<()> {
     let mut out = io::stdout().lock();
     for case in zoo::cases() {
-        let [protocol, flags] = [case.protocol.name(), case.flags];
-        writeln!(out, "{:<22} {protocol:<6} {:<34} {flags:<28} {}", case.id, case.expect.words(), case.does)?;
+        let [protocol, expected] = [case.protocol.name(), &case.expect.words()];
+        let flags = format!("--timeout {} {}", case.timeout, case.flags);
+        writeln!(out, "{:<22} {protocol:<6} {expected:<34} {flags:<28} {}", case.id, case.does)?;
     }
     Ok(())
 }

@@ -20,7 +20,9 @@ pub struct Case {
     /// Requests of a run against it (`-n`), and the connections that make them (`-c`).
     pub requests: u32,
     pub connections: u32,
-    /// Further flags of that run. `{ca}` stands for a file with the zoo's authority, `{body}` for one of 8 MiB.
+    /// What a request of that run may take (`--timeout`), as typed.
+    pub timeout: &'static str,
+    /// Further flags of it. `{ca}` stands for a file with the zoo's authority, `{body}` for one of 8 MiB.
     pub flags: &'static str,
     pub expect: Expect,
     /// The longest that such a run may take, its process included.
@@ -128,7 +130,8 @@ impl Case {
             does,
             requests: 4,
             connections: 4,
-            flags: "--timeout 2s",
+            timeout: "2s",
+            flags: "",
             expect: Expect::Completes,
             give_up: GIVE_UP,
             serve,
@@ -166,6 +169,10 @@ impl Case {
         Self { expect, ..self }
     }
 
+    pub(super) const fn timeout(self, timeout: &'static str) -> Self {
+        Self { timeout, ..self }
+    }
+
     pub(super) const fn flags(self, flags: &'static str) -> Self {
         Self { flags, ..self }
     }
@@ -182,7 +189,7 @@ impl Case {
         Self { receive_buffer: Some(bytes), ..self }
     }
 
-    /// The flags of a run, without its size.
+    /// The flags of a run, without its size and its timeout.
     #[must_use]
     pub fn all_flags(&self, ca: &str, body: &str) -> Vec<String> {
         let words = self.protocol.flags().split_whitespace().chain(self.flags.split_whitespace());

@@ -113,6 +113,6 @@ fn a_zoo_ends_with_clients_that_stay() {
 #[test]
 fn flags_have_their_files() {
     let flags = |id: &str| find(id).map(|case: &Case| case.all_flags("/ca", "/body").join(" "));
-    assert_eq!(flags("T19-h2-window").as_deref(), Some("--h2c --timeout 30s -D /body"));
-    assert_eq!(flags("T0-tls-h2").as_deref(), Some("--http2 --cacert /ca --timeout 2s"));
+    assert_eq!(flags("T19-h2-window").as_deref(), Some("--h2c -D /body"));
+    assert_eq!(flags("T0-tls-h2").as_deref(), Some("--http2 --cacert /ca"));
 }

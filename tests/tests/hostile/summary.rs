@@ -38,7 +38,9 @@ impl Row {
 
     /// Of a run that hung or wrote no result.
     pub(crate) fn without_result(case: &'static Case, why: &str) -> Self {
-        let faults = vec![why.lines().next().unwrap_or_default().to_owned()];
+        // The first line says what the harness missed, and this one what the command said, if anything.
+        let said = why.lines().find(|line| line.starts_with("error"));
+        let faults = why.lines().take(1).chain(said).map(str::to_owned).collect();
         let outcome = "no result".to_owned();
         Self { case, outcome, wall: None, resident_kib: 0, faults, story: why.to_owned() }
     }

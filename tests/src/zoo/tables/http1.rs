@@ -15,10 +15,10 @@ const fn h1(
 
 pub(super) const CASES: &[Case] = &[
     Case::http1("T0-h1", "answers properly", h1::good),
-    h1("T1-silent", "accepts and stays silent", h1::silent, &["timeout_first_byte"]).flags("--timeout 1s"),
+    h1("T1-silent", "accepts and stays silent", h1::silent, &["timeout_first_byte"]).timeout("1s"),
     // The head has ten seconds of its own.
     h1("T2-trickle", "a byte of the head each 0.4 s", h1::trickled_head, &["header_timeout"])
-        .flags("--timeout 30s")
+        .timeout("30s")
         .gives_up_in(13),
     h1("T3-field", "one header field without end", h1::endless_field, &["header_limit"]),
     h1("T3-fields", "small header fields without end", h1::endless_fields, &["header_limit"]),
@@ -44,7 +44,8 @@ pub(super) const CASES: &[Case] = &[
     // Assumes that the deadline of a closed window is below 15 seconds.
     Case::at_once(Protocol::Http1, "T19-zero-window", "reads nothing of a body of 8 MiB", h1::deaf)
         .fails(&["zero_window"])
-        .flags("--timeout 30s -D {body}")
+        .timeout("30s")
+        .flags("-D {body}")
         .requests(2, 2)
         .receive_buffer(4_096)
         .gives_up_in(17),
@@ -67,7 +68,7 @@ pub(super) const CASES: &[Case] = &[
 
 /// A body past the limit of 64 MiB: two connections, since each carries that much.
 const fn body(id: &'static str, does: &'static str, answer: fn() -> Vec<crate::wire::Act>) -> Case {
-    h1(id, does, answer, &["body_limit"]).flags("--timeout 20s").requests(2, 2).gives_up_in(22)
+    h1(id, does, answer, &["body_limit"]).timeout("20s").requests(2, 2).gives_up_in(22)
 }
 
 const fn coded(
@@ -76,9 +77,9 @@ const fn coded(
     answer: fn() -> Vec<crate::wire::Act>,
     kinds: &'static [&'static str],
 ) -> Case {
-    h1(id, does, answer, kinds).flags("--timeout 10s --compressed").gives_up_in(12)
+    h1(id, does, answer, kinds).timeout("10s").flags("--compressed").gives_up_in(12)
 }
 
 const fn redirect(id: &'static str, does: &'static str, answer: fn() -> Vec<crate::wire::Act>) -> Case {
-    h1(id, does, answer, &["redirect_refused"]).flags("--timeout 2s --redirects 5")
+    h1(id, does, answer, &["redirect_refused"]).timeout("2s").flags("--redirects 5")
 }

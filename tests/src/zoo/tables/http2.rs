@@ -24,7 +24,7 @@ pub(super) const CASES: &[Case] = &[
     h2("T12-data-deaf", "the same, and reads nothing", h2::EMPTY_DATA_DEAF, &["flood"]),
     // A client that gives back the window as fast as it reads sees only a long body.
     h2("T13-data", "DATA that heeds no window", h2::OVER_WINDOW, &["protocol", "body_limit"])
-        .flags("--timeout 20s")
+        .timeout("20s")
         .requests(2, 2)
         .gives_up_in(22),
     h2("T13-frame", "a DATA frame of 16 MiB", h2::OVER_FRAME_SIZE, &["protocol"]),
@@ -49,12 +49,13 @@ pub(super) const CASES: &[Case] = &[
     h2("T16-goaway", "GOAWAY that leaves the request out", h2::GOAWAY_AFTER, &["goaway"]),
     // Assumes that waiting for a stream counts as waiting for the first byte.
     h2("T16-no-streams", "SETTINGS_MAX_CONCURRENT_STREAMS is 0", h2::NO_STREAMS, &["timeout_first_byte"])
-        .flags("--timeout 1s"),
+        .timeout("1s"),
     Case::at_once(Protocol::H2c, "T17-h1-only", "answers the preface with 400 in HTTP/1.1", h2::only_http1)
         .expects(Expect::NeverConnects(&["protocol"])),
     // Assumes that the deadline of a closed window is below 15 seconds.
     h2("T19-h2-window", "a flow-control window of 0 for ever", h2::ZERO_WINDOW, &["zero_window"])
-        .flags("--timeout 30s -D {body}")
+        .timeout("30s")
+        .flags("-D {body}")
         .requests(2, 2)
         .gives_up_in(17),
     Case::h2c("T21-h2-markup", "HTML, C1 controls and invalid UTF-8 in values", h2::MARKUP),

@@ -20,9 +20,9 @@ pub(super) const CASES: &[Case] = &[
     raw("T17-clear", "an answer in clear text", hello::clear_text, &["tls_handshake"]),
     raw("T17-alert", "a fatal alert", hello::alert, &["tls_handshake"]),
     // The handshake has five seconds of its own.
-    raw("T17-mute", "never answers the hello", h1::silent, &["tls_timeout"]).flags(PATIENT).gives_up_in(9),
+    raw("T17-mute", "never answers the hello", h1::silent, &["tls_timeout"]).timeout(PATIENT).gives_up_in(9),
     raw("T17-truncated", "half a record, then silence", hello::truncated, &["tls_timeout"])
-        .flags(PATIENT)
+        .timeout(PATIENT)
         .gives_up_in(9),
     raw("T17-chain-12", "a certificate message of 16 MiB in TLS 1.2", hello::long_chain, &["tls_handshake"]),
     never(
@@ -64,7 +64,7 @@ pub(super) const CASES: &[Case] = &[
     .expects(Expect::NeverConnects(&["alpn", "tls_handshake"])),
 ];
 
-const PATIENT: &str = "--timeout 20s";
+const PATIENT: &str = "20s";
 
 /// HTTP/1.1 over proper TLS.
 const fn over(tls: Tls, id: &'static str, does: &'static str, answer: fn() -> Vec<Act>) -> Case {
