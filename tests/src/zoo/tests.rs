@@ -3,9 +3,14 @@
 use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::Duration;
 
 use brunt_model::outcome::ErrorKind;
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore};
 
 use super::frames::{self, Head};
 use super::{Case, Protocol, Zoo, cases, find};
@@ -103,6 +108,49 @@ fn what_http2_servers_say() {
     check_http2("T15-unknown", &[(frames::UNKNOWN, 0); 3]);
     check_http2("T16-goaway", &[(frames::GOAWAY, 0)]);
     check_http2("T16-goaway-loop", &[(frames::GOAWAY, 0)]);
+}
+
+/// How a client that knows the zoo's authority ends the handshake: in a word of its error, or the protocol agreed on.
+#[track_caller]
+fn check_tls(id: &str, alpn: &str, expected: &str) {
+    let zoo = Zoo::open(find(id)).unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(zoo.authority().as_bytes()).unwrap()).unwrap();
+    let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![alpn.as_bytes().to_vec()];
+    let name = ServerName::from(zoo.places()[0].address.ip());
+    let mut client = ClientConnection::new(Arc::new(config), name).unwrap();
+    let mut stream = connect(&zoo);
+    let ended = loop {
+        match client.complete_io(&mut stream) {
+            Ok(_) if client.is_handshaking() => {}
+            Ok(_) => break client.alpn_protocol().map(|name| name.escape_ascii().to_string()),
+            Err(error) => break Some(format!("{error:?}")),
+        }
+    };
+    let ended = ended.unwrap_or_else(|| "no protocol".to_owned());
+    assert!(ended.contains(expected), "{id}: {ended}");
+}
+
+#[test]
+fn how_handshakes_end() {
+    check_tls("T0-tls-h1", "http/1.1", "http/1.1");
+    check_tls("T0-tls-h2", "h2", "h2");
+    check_tls("T17-garbage", "http/1.1", "InvalidContentType");
+    check_tls("T17-clear", "http/1.1", "InvalidContentType");
+    check_tls("T17-alert", "http/1.1", "AlertReceived(InternalError)");
+    check_tls("T17-chain-12", "http/1.1", "HandshakePayloadTooLarge");
+    check_tls("T17-chain-13", "http/1.1", "HandshakePayloadTooLarge");
+    check_tls("T17-expired", "http/1.1", "Expired");
+    check_tls("T17-self-signed", "http/1.1", "UnknownIssuer");
+    check_tls("T17-name", "http/1.1", "NotValidForName");
+    check_tls("T17-alpn-none", "h2", "no protocol");
+    check_tls("T17-alpn-h1", "h2", "NoApplicationProtocol");
+    check_tls("T17-alpn-other", "h2", "SelectedUnofferedApplicationProtocol");
 }
 
 #[test]
