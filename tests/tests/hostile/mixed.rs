@@ -68,7 +68,7 @@ fn attack(keeper: &Keeper, time: Duration, is_meant: impl Fn(&Case) -> bool) -> 
     let start = clock::now();
     let mut faults = BTreeMap::new();
     let meant: Vec<_> = keeper.places().iter().filter(|(case, _)| is_meant(case)).collect();
-    for round in (0..).take_while(|_| start.elapsed() < time) {
+    for round in (0..).take_while(|_| !meant.is_empty() && start.elapsed() < time) {
         let (case, url) = meant[spread(round, meant.len())];
         let ended = against(case, url, &keeper.authority()).finish(ATTACK_ENDS_WITHIN);
         if ended.stderr.contains("panicked at") || !ended.code.is_some_and(|code| MEASURED.contains(&code)) {
