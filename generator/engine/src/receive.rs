@@ -11,8 +11,8 @@ use crate::connection::{End, State};
 use crate::core_loop::CoreLoop;
 use crate::io::{ConnId, Driver, Event};
 use crate::lane::{LaneId, Phase};
-use crate::limits::{CONTINUE_NS, HEAD_BYTE_NS, HEAD_DEADLINE_NS, HEAD_GRACE_NS};
-use crate::settings::{NEVER, Work};
+use crate::limits::{HEAD_BYTE_NS, HEAD_DEADLINE_NS, HEAD_GRACE_NS};
+use crate::settings::Work;
 
 impl<D: Driver, C: Clock> CoreLoop<D, C> {
     /// Handles what the driver has to report, but not past the next sweep: more may come in as fast as it is handled.
@@ -142,7 +142,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
                 return;
             }
         }
-        self.after_input(id, now);
+        self.after_input(id);
     }
 
     /// Acts on one step; true when the input is used up.
@@ -221,16 +221,9 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
 
     /// Input may have made output, and room for more.
     #[inline]
-    fn after_input(&mut self, id: ConnId, now: u64) {
-        if self.settings.direct {
-            return;
-        }
-        if self.conns[id.index()].link.has_output() {
+    fn after_input(&mut self, id: ConnId) {
+        if !self.settings.direct && self.conns[id.index()].link.has_output() {
             self.mark_dirty(id);
-        }
-        let open = self.conns[id.index()].state == State::Open;
-        if self.settings.continues && open && self.deadlines[id.index()] == NEVER {
-            self.deadlines[id.index()] = now + CONTINUE_NS;
         }
     }
 

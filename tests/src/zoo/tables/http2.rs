@@ -51,7 +51,7 @@ pub(super) const CASES: &[Case] = &[
     h2("T16-no-streams", "SETTINGS_MAX_CONCURRENT_STREAMS is 0", h2::NO_STREAMS, &["timeout_first_byte"])
         .timeout("1s"),
     Case::at_once(Protocol::H2c, "T17-h1-only", "answers the preface with 400 in HTTP/1.1", h2::only_http1)
-        .expects(Expect::NeverConnects(&["protocol"])),
+        .expects(Expect::NeverConnects(&["alpn"])),
     // Assumes that the deadline of a closed window is below 15 seconds.
     h2("T19-h2-window", "a flow-control window of 0 for ever", h2::ZERO_WINDOW, &["zero_window"])
         .timeout("30s")
