@@ -45,7 +45,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             && let Some(intended) = pacer.take(now)
         {
             self.arrive(intended, now);
-            self.stamp();
+            self.flush(true);
             self.driver.submit();
         }
     }

@@ -116,6 +116,16 @@ impl Link {
         }
     }
 
+    /// Requests begun and not answered.
+    #[inline]
+    #[must_use]
+    pub fn under_way(&self) -> usize {
+        match &self.http {
+            Http::One(one) => one.under_way(),
+            Http::Two(client) => client.open() as usize,
+        }
+    }
+
     /// No request will be taken any more.
     #[inline]
     #[must_use]
