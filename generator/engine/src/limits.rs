@@ -117,6 +117,9 @@ pub const CONTROL_BURST: u32 = 512;
 pub const CONTROL_PER_SECOND: u32 = 100;
 pub const DATA_PER_CONTROL: u32 = 16 * 1024;
 
+/// Frames that may still arrive for a stream that we reset: what a socket's buffers hold of them.
+pub const CONTROL_PER_RESET: u32 = 128;
+
 /// TLS sessions remembered for resumption on one core.
 pub const SESSIONS_KEPT: usize = 256;
 

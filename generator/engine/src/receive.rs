@@ -361,7 +361,8 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         let lane = self.lanes.get(id);
         lane.detour = Some(Box::new(crate::lane::Detour { request, url, hops: hops + 1 }));
         lane.phase = Phase::Waiting;
-        if answer.reusable && self.settings.keep_alive {
+        let clean = self.settings.multiplexed || self.driver.sent_whole(conn_id);
+        if answer.reusable && clean && self.settings.keep_alive {
             self.place(id, now);
         } else {
             self.end_connection(conn_id, End::Unanswered, now);
