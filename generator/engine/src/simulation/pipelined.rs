@@ -1,0 +1,58 @@
+//! Runs with pipelined HTTP/1.1, and beside a peer that floods, in the simulated network.
+
+use super::*;
+use crate::limits::TURN_BYTES;
+
+fn plan_pipelined(change: impl FnOnce(&mut Scenario)) -> Arc<Plan> {
+    plan(|s| {
+        s.http.pipeline = Some(4);
+        change(s);
+    })
+}
+
+#[test]
+fn a_perfect_network_answers_everything() {
+    for seed in 0..20 {
+        let outcome = simulate(seed, &plan_pipelined(|_| {}), Manners::PERFECT);
+        let counters = outcome.end.total.counters;
+        assert!(counters.completed > 1_000, "seed {seed}: {counters:?}");
+        assert_eq!((counters.failed, outcome.end.requests_in_flight), (0, 0), "seed {seed}");
+        assert_eq!(counters.completed, outcome.seen.answers, "seed {seed}");
+        assert_eq!(counters.connections_opened, 8, "seed {seed}: connections are kept");
+    }
+}
+
+#[test]
+fn a_rough_network_is_accounted_for_to_the_request() {
+    for seed in 0..60 {
+        for rate in [None, Some(Rate::per_second(900))] {
+            let plan = plan_pipelined(|s| s.load.rate = rate);
+            let outcome = simulate(seed, &plan, ROUGH);
+            let (stats, seen) = (&outcome.end.total, outcome.seen);
+            let answers: u64 = stats.requests[0].statuses.iter().sum();
+            assert!(answers <= seen.answers, "seed {seed}: {answers} counted, {} delivered", seen.answers);
+            assert_eq!(stats.counters.connections_opened, seen.connected, "seed {seed}");
+            assert!(stats.counters.bytes_in <= seen.bytes, "seed {seed}");
+            // Of a connection that ends some requests are never written.
+            let written = seen.requests * plan.request.wire.len() as u64;
+            assert!(stats.counters.bytes_out >= written, "seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn a_peer_that_floods_leaves_the_others_their_turn() {
+    for seed in 0..10 {
+        for pipeline in [1, 4] {
+            let plan = plan(|s| {
+                s.http.pipeline = Some(pipeline);
+                s.load.duration = Some(Nanos::from_secs(1));
+            });
+            let outcome = simulate(seed, &plan, Manners { flooder: true, ..Manners::PERFECT });
+            let (seen, counters) = (outcome.seen, outcome.end.total.counters);
+            assert!(seen.bytes > 100 << 20, "seed {seed}: a flood of {} bytes", seen.bytes);
+            assert!(seen.passed_over_max <= TURN_BYTES as u64, "seed {seed}: {seen:?}");
+            assert!(counters.completed > 1_000, "seed {seed}: {counters:?}");
+        }
+    }
+}
