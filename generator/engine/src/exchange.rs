@@ -274,15 +274,16 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         }
     }
 
-    /// Lanes that waited for the server to take another request.
+    /// Lanes that waited for the server to take another request, each in its turn.
     pub(crate) fn release_held(&mut self, conn_id: ConnId, now: u64) {
-        for lane in self.lanes.of(conn_id) {
+        for lane in self.lanes.of_from(conn_id, self.conns[conn_id.index()].turn) {
             let conn = &mut self.conns[conn_id.index()];
             if conn.held == 0 || conn.leaving || !conn.link.can_request() {
                 return;
             }
             if self.lanes.at(lane).phase == Phase::Waiting {
                 conn.held -= 1;
+                conn.turn = (self.lanes.within(lane) + 1) % self.lanes.per_connection();
                 self.make_ready(lane, now);
                 self.queue_send(lane);
             }

@@ -88,6 +88,18 @@ fn a_rough_server_is_accounted_for_to_the_request() {
     }
 }
 
+/// The waiting requests of a connection once were looked through from its first lane on each time, so that those of
+/// the first lanes went before all others again and again.
+#[test]
+fn users_who_share_few_streams_take_turns() {
+    let few = sim_h2::Manners { max_streams: Some(2), ..sim_h2::Manners::PERFECT };
+    for seed in 0..10 {
+        let outcome = check(seed, &plan_h2(16, |_| {}), manners(few));
+        let longest = outcome.end.total.requests[0].response().max();
+        assert!(longest < 800_000_000, "seed {seed}: somebody waited for {longest} ns");
+    }
+}
+
 #[test]
 fn what_a_server_gave_up_as_it_went_is_sent_again() {
     let mut given_up = 0;
