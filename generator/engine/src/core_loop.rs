@@ -122,7 +122,8 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             driver,
             clock,
             queued: Vec::with_capacity(QUEUED_MAX),
-            dirty: Vec::with_capacity(connections as usize),
+            // Each that is written may have more for the next round.
+            dirty: Vec::with_capacity(2 * connections as usize),
             in_flight: 0,
             connects_failed: 0,
             ever_connected: false,
@@ -326,6 +327,10 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
     #[inline]
     fn wait(&mut self) {
         let now = self.stamp();
+        if !self.dirty.is_empty() {
+            // A long request goes on once it is known what has come meanwhile.
+            return self.spin(now, now);
+        }
         let other = self.progress.next_sweep.min(self.end_to_wake_for());
         let wait = match &self.work {
             Work::Open { pacer, .. } if self.sending => pacer.wait(now, other),

@@ -201,11 +201,27 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             }
         }
         self.queued.clear();
-        while let Some(id) = self.dirty.pop() {
+        let count = self.dirty.len();
+        for index in 0..count {
+            let id = self.dirty[index];
             self.conns[id.index()].dirty = false;
-            self.write(id);
+            self.write_on(id);
         }
+        self.dirty.drain(..count);
         now
+    }
+
+    /// Writes what a connection has gathered, and gathers more where all of it went out: a socket that was never full
+    /// does not report that it has room again. The more is for the next round, so that others have theirs.
+    fn write_on(&mut self, id: ConnId) {
+        self.write(id);
+        let conn = &mut self.conns[id.index()];
+        if conn.state == State::Open && self.driver.sent_whole(id) {
+            conn.link.pump();
+            if conn.link.has_output() {
+                self.mark_dirty(id);
+            }
+        }
     }
 
     /// Writes what a connection has gathered.

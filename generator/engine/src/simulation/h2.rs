@@ -100,6 +100,20 @@ fn users_who_share_few_streams_take_turns() {
     }
 }
 
+/// A socket that takes all that a connection may gather at once has no reason to report later that it has room. The
+/// rest of the body was left lying then, where the server's window did not move.
+#[test]
+fn long_request_bodies_are_sent_whole() {
+    for (seed, window) in [(1, 65_535), (2, 1 << 24), (3, 1_000), (4, 200_000)] {
+        let body = 200_000;
+        let plan = plan_of(&scenario_h2(4, |s| s.load.requests = Some(40)), vec![b'x'; body]);
+        let peer = sim_h2::Manners { window, body, delay_ns: 2_000_000, ..sim_h2::Manners::PERFECT };
+        let outcome = check(seed, &plan, manners(peer));
+        let counters = outcome.end.total.counters;
+        assert_eq!((counters.completed, counters.failed), (40, 0), "window {window}: {:?}", errors(&outcome));
+    }
+}
+
 #[test]
 fn what_a_server_gave_up_as_it_went_is_sent_again() {
     let mut given_up = 0;

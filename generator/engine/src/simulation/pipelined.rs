@@ -56,3 +56,24 @@ fn a_peer_that_floods_leaves_the_others_their_turn() {
         }
     }
 }
+
+/// A socket that takes all that a connection may gather at once has no reason to report later that it has room.
+#[test]
+fn long_request_bodies_are_sent_whole() {
+    check_uploads(4, 200_000, false);
+    check_uploads(2, 70_000, false);
+}
+
+fn check_uploads(pipeline: u32, body: usize, expect_continue: bool) {
+    let scenario = scenario(|s| {
+        (s.http.pipeline, s.http.expect_continue) = (Some(pipeline), expect_continue);
+        (s.http.first_byte_timeout, s.http.total_timeout) = (Nanos::from_secs(9), Nanos::from_secs(9));
+        (s.load.requests, s.load.duration) = (Some(40), Some(Nanos::from_secs(30)));
+    });
+    let plan = plan_of(&scenario, vec![b'x'; body]);
+    let manners = Manners { request_bytes: plan.request.wire.len(), ..Manners::PERFECT };
+    let outcome = simulate(1, &plan, manners);
+    let counters = outcome.end.total.counters;
+    assert_eq!((counters.completed, counters.failed), (40, 0), "{pipeline} {body} {expect_continue}");
+    assert_eq!(counters.bytes_out, outcome.seen.written);
+}
