@@ -10,7 +10,7 @@ use crate::connection::{End, State};
 use crate::core_loop::CoreLoop;
 use crate::io::{ConnId, Driver};
 use crate::lane::{Job, LaneId, Phase};
-use crate::limits::{CONNECTS_IN_FLIGHT_MAX, QUEUED_MAX, SEND_BATCH, ZERO_WINDOW_NS};
+use crate::limits::{CONNECTS_IN_FLIGHT_MAX, CONTINUE_NS, QUEUED_MAX, SEND_BATCH, ZERO_WINDOW_NS};
 use crate::settings::{Arrival, NEVER, Work};
 
 impl<D: Driver, C: Clock> CoreLoop<D, C> {
@@ -194,6 +194,10 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
                 lane.sent = now;
             }
             self.lanes.set_deadline(id, deadline);
+            if self.settings.continues {
+                let wait = &mut self.deadlines[self.lanes.conn(id).index()];
+                *wait = (*wait).min(now + CONTINUE_NS);
+            }
             if self.settings.direct {
                 self.recorder.counters().bytes_out += self.settings.request_bytes;
                 let conn = self.lanes.conn(id);

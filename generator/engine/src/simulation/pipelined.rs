@@ -57,6 +57,13 @@ fn a_peer_that_floods_leaves_the_others_their_turn() {
     }
 }
 
+/// A server that ignores `Expect` waits for the body, and says nothing that could have started a timer.
+#[test]
+fn a_body_does_not_wait_for_ever_to_be_asked_for() {
+    check_uploads(1, 1, true);
+    check_uploads(4, 1, true);
+}
+
 /// A socket that takes all that a connection may gather at once has no reason to report later that it has room.
 #[test]
 fn long_request_bodies_are_sent_whole() {
