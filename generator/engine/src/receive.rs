@@ -154,6 +154,10 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
                 self.driver.receive(id, if self.tls.is_some() { 0 } else { skip });
                 return true;
             }
+            Step::Done { lane, .. } if self.lanes.at(self.lanes.id(id, lane)).phase != Phase::Sent => {
+                // It answers a request that has not left yet.
+                self.end_connection(id, End::Failed(ErrorKind::Protocol), now);
+            }
             Step::Done { lane, answer } => {
                 let lane = self.lanes.id(id, lane);
                 self.note_received(lane);

@@ -84,3 +84,16 @@ fn check_uploads(pipeline: u32, body: usize, expect_continue: bool) {
     assert_eq!((counters.completed, counters.failed), (40, 0), "{pipeline} {body} {expect_continue}");
     assert_eq!(counters.bytes_out, outcome.seen.written);
 }
+
+/// An answer to a request that is not sent yet is none.
+#[test]
+fn answers_that_come_twice_do_not_answer_what_was_not_asked() {
+    for seed in 0..60 {
+        let manners = Manners { twice: 200, delay_ns: 200_000, ..Manners::PERFECT };
+        let plan = plan(|s| s.load.duration = Some(Nanos::from_millis(300)));
+        let outcome = simulate(seed, &plan, manners);
+        let answers: u64 = outcome.end.total.requests[0].statuses.iter().sum();
+        let requests = outcome.seen.requests;
+        assert!(answers <= requests, "seed {seed}: {answers} answers to {requests} requests");
+    }
+}
