@@ -255,8 +255,10 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         let conn_id = self.lanes.conn(id);
         self.conns[conn_id.index()].failures = 0;
         self.finish(id, outcome, now);
-        // An answer may come before the request is out; what is left of it must not meet the next one.
-        let clean = self.settings.multiplexed || self.driver.sent_whole(conn_id);
+        // An answer may come before the request is out; what is left of it must not meet the next one. Where others
+        // share the connection, what is left may be theirs.
+        let shared = self.settings.multiplexed || self.lanes.per_connection() > 1;
+        let clean = shared || self.driver.sent_whole(conn_id);
         if reusable && clean && self.settings.keep_alive {
             self.free(id, now);
         } else {
