@@ -56,6 +56,8 @@ pub(crate) struct Conn {
     pub(crate) leaving: bool,
     /// Lanes that wait for the server to take another request.
     pub(crate) held: u32,
+    /// Which of its lanes is the first to be looked at for one that waits.
+    pub(crate) turn: u32,
     /// Tells this connection from the next one in this place.
     pub(crate) life: u32,
     begun: u64,
@@ -79,6 +81,7 @@ impl Conn {
             service_ns: 0,
             leaving: false,
             held: 0,
+            turn: 0,
             life: 0,
             begun: 0,
             route: Route::default(),

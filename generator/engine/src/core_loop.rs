@@ -122,7 +122,8 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             driver,
             clock,
             queued: Vec::with_capacity(SEND_BATCH),
-            dirty: Vec::with_capacity(connections as usize),
+            // Each that is written may have more for the next round.
+            dirty: Vec::with_capacity(2 * connections as usize),
             in_flight: 0,
             connects_failed: 0,
             ever_connected: false,
@@ -327,6 +328,10 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
     fn wait(&mut self) {
         let now = self.flush(false);
         let other = self.gathered_until(self.progress.next_sweep.min(self.end_to_wake_for()));
+        if other <= now {
+            // A long request goes on once it is known what has come meanwhile.
+            return self.spin(now, now);
+        }
         let wait = match &self.work {
             Work::Open { pacer, .. } if self.sending => pacer.wait(now, other),
             _ => Wait::Sleep(other),

@@ -163,8 +163,10 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         let conn = &mut self.conns[conn_id.index()];
         (conn.failures, conn.service_ns) = (0, now.saturating_sub(self.lanes.at(id).sent));
         self.finish(id, outcome, now);
-        // An answer may come before the request is out; what is left of it must not meet the next one.
-        let clean = self.settings.multiplexed || self.driver.sent_whole(conn_id);
+        // An answer may come before the request is out; what is left of it must not meet the next one. Where others
+        // share the connection, what is left may be theirs.
+        let shared = self.settings.multiplexed || self.lanes.per_connection() > 1;
+        let clean = shared || self.driver.sent_whole(conn_id);
         if reusable && clean && self.settings.keep_alive {
             self.free(id, now);
         } else {
@@ -202,15 +204,16 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         }
     }
 
-    /// Lanes that waited for the server to take another request.
+    /// Lanes that waited for the server to take another request, each in its turn.
     pub(crate) fn release_held(&mut self, conn_id: ConnId, now: u64) {
-        for lane in self.lanes.of(conn_id) {
+        for lane in self.lanes.of_from(conn_id, self.conns[conn_id.index()].turn) {
             let conn = &mut self.conns[conn_id.index()];
             if conn.held == 0 || conn.leaving || !conn.link.can_request() {
                 return;
             }
             if self.lanes.at(lane).phase == Phase::Waiting {
                 conn.held -= 1;
+                conn.turn = (self.lanes.within(lane) + 1) % self.lanes.per_connection();
                 self.make_ready(lane, now);
                 self.queue_send(lane);
             }

@@ -107,6 +107,12 @@ impl Lanes {
         (first..first + self.per_connection).map(LaneId)
     }
 
+    /// The lanes of a connection, from one of them on and around.
+    pub(crate) fn of_from(&self, conn: ConnId, within: u32) -> impl Iterator<Item = LaneId> + use<> {
+        let first = conn.0 << self.shift;
+        (within..self.per_connection).chain(0..within).map(move |lane| LaneId(first + lane))
+    }
+
     /// Every lane of the first so many connections, the first lane of each before any second.
     pub(crate) fn all(&self, connections: u32) -> impl Iterator<Item = LaneId> + use<> {
         let shift = self.shift;
@@ -149,6 +155,9 @@ mod tests {
             let mut seen: Vec<_> = lanes.all(5).collect();
             assert_eq!(seen.len(), 5 * per_connection as usize);
             for conn in (0..5).map(ConnId) {
+                let around: Vec<_> = lanes.of_from(conn, per_connection - 1).collect();
+                assert_eq!(around.len(), per_connection as usize);
+                assert_eq!(around[0], lanes.id(conn, per_connection - 1));
                 for (position, lane) in lanes.of(conn).enumerate() {
                     assert_eq!((lanes.conn(lane), lanes.within(lane) as usize), (conn, position));
                     assert_eq!(lanes.id(conn, lanes.within(lane)), lane);

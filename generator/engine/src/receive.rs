@@ -11,7 +11,7 @@ use crate::connection::{End, State};
 use crate::core_loop::CoreLoop;
 use crate::io::{ConnId, Driver, Event};
 use crate::lane::{LaneId, Phase};
-use crate::limits::{HEAD_BYTE_NS, HEAD_DEADLINE_NS, HEAD_GRACE_NS};
+use crate::limits::{CONTINUE_NS, HEAD_BYTE_NS, HEAD_DEADLINE_NS, HEAD_GRACE_NS};
 use crate::settings::Work;
 
 impl<D: Driver, C: Clock> CoreLoop<D, C> {
@@ -153,6 +153,10 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
                 self.await_more(id, now);
                 self.driver.receive(id, if self.tls.is_some() { 0 } else { skip });
                 return true;
+            }
+            Step::Done { lane, .. } if self.lanes.at(self.lanes.id(id, lane)).phase != Phase::Sent => {
+                // It answers a request that has not left yet.
+                self.end_connection(id, End::Failed(ErrorKind::Protocol), now);
             }
             Step::Done { lane, answer } => {
                 let lane = self.lanes.id(id, lane);
@@ -333,8 +337,11 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         if conn.midway_since > 0 {
             self.deadlines[id.index()] = conn.midway_since + HEAD_DEADLINE_NS;
         }
-        if self.settings.continues {
+        if self.settings.continues && conn.link.under_way() > 0 {
             conn.link.release_uploads();
+            // The next in a pipeline has its own wait.
+            let deadline = &mut self.deadlines[id.index()];
+            *deadline = (*deadline).min(now + CONTINUE_NS);
             self.mark_dirty(id);
         }
     }

@@ -74,16 +74,18 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             }
         }
         self.queued.clear();
-        let mut index = 0;
-        while index < self.dirty.len() {
+        let (count, mut kept) = (self.dirty.len(), 0);
+        for index in 0..count {
             let id = self.dirty[index];
             if !all && self.gathers_on(id) {
-                index += 1;
+                self.dirty[kept] = id;
+                kept += 1;
             } else {
-                self.dirty.swap_remove(index);
                 self.write_batch(id);
             }
         }
+        // Who has more to write has its turn in the next round.
+        self.dirty.drain(kept..count);
         now
     }
 
@@ -138,6 +140,19 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             }
         }
         self.write(id);
+        self.write_on(id);
+    }
+
+    /// Gathers more of long requests where all that was gathered went out: a socket that was never full does not
+    /// report that it has room again.
+    fn write_on(&mut self, id: ConnId) {
+        let conn = &mut self.conns[id.index()];
+        if conn.state == State::Open && self.driver.sent_whole(id) {
+            conn.link.pump();
+            if conn.link.has_output() {
+                self.mark_dirty(id);
+            }
+        }
     }
 
     /// Writes what a connection has to say.

@@ -6,7 +6,7 @@ use std::sync::mpsc::sync_channel;
 use brunt_model::ledger::{Admission, Ledger};
 use brunt_model::outcome::ErrorKind;
 use brunt_model::plan::{Inputs, Plan, compile};
-use brunt_model::scenario::Scenario;
+use brunt_model::scenario::{HttpVersion, Scenario};
 use brunt_model::schedule::Arrivals;
 use brunt_model::snapshot::Snapshot;
 use brunt_model::split::Share;
@@ -18,6 +18,9 @@ use crate::limits::{QUANTUM_NS, SNAPSHOTS};
 use crate::record::Exchange;
 use crate::settings::connections_of;
 use crate::{Pace, StopSwitch};
+
+mod h2;
+mod pipelined;
 
 const ONE: Share = Share { worker: 0, workers: 1, core: 0, cores: 1 };
 
@@ -31,17 +34,26 @@ const ROUGH: Manners = Manners {
     close_after: 100,
     idle_close: 50,
     delay_ns: 20_000_000,
+    ..Manners::PERFECT
 };
 
 fn plan(change: impl FnOnce(&mut Scenario)) -> Arc<Plan> {
+    plan_of(&scenario(change), Vec::new())
+}
+
+fn scenario(change: impl FnOnce(&mut Scenario)) -> Scenario {
     let mut scenario = Scenario::of("http://sim/");
     (scenario.load.connections, scenario.load.duration) = (Some(8), Some(Nanos::from_secs(3)));
     scenario.http.connect_timeout = Nanos::from_millis(300);
     scenario.http.first_byte_timeout = Nanos::from_millis(400);
     scenario.http.total_timeout = Nanos::from_millis(500);
     change(&mut scenario);
+    scenario
+}
+
+fn plan_of(scenario: &Scenario, body: Vec<u8>) -> Arc<Plan> {
     let addresses = vec!["127.0.0.1:80".parse().unwrap(), "127.0.0.2:80".parse().unwrap()];
-    Arc::new(compile(&scenario, &Inputs { addresses, body: Vec::new() }).unwrap())
+    Arc::new(compile(scenario, &Inputs { addresses, body }).unwrap())
 }
 
 struct Outcome {
@@ -96,6 +108,7 @@ fn check_against_the_network(seed: u64, plan: &Plan, outcome: &Outcome) {
     assert!(answers <= seen.answers, "seed {seed}: {answers} answers counted, {} delivered", seen.answers);
     assert_eq!(stats.counters.connections_opened, seen.connected, "seed {seed}");
     assert!(stats.counters.bytes_in <= seen.bytes, "seed {seed}");
+    assert!(answers <= seen.requests, "seed {seed}: {answers} answers to {} requests", seen.requests);
     assert_eq!(stats.counters.bytes_out, seen.requests * plan.request.wire.len() as u64, "seed {seed}");
 }
 

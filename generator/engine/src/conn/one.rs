@@ -21,6 +21,7 @@ pub struct Wire {
 /// What is left to be sent of a request.
 #[derive(Debug)]
 struct Upload {
+    lane: u32,
     bytes: Arc<[u8]>,
     from: usize,
     /// Nothing past this until the server wants the body.
@@ -91,7 +92,7 @@ impl One {
             return;
         }
         let hold_at = wire.expects_continue.then_some(wire.head_len);
-        self.uploads.push_back(Upload { bytes: wire.bytes.clone(), from: 0, hold_at });
+        self.uploads.push_back(Upload { lane, bytes: wire.bytes.clone(), from: 0, hold_at });
         self.pump(out);
     }
 
@@ -128,7 +129,7 @@ impl One {
         }
         let (used, progress) = self.machine.feed(bytes, context);
         let step = self.step(progress, used < bytes.len());
-        if matches!(step, Step::More { .. }) && self.machine.continued() {
+        if matches!(step, Step::More { .. }) && self.machine.continued() && self.uploads_front() {
             self.release_upload(out);
         }
         (used, step)
@@ -146,6 +147,11 @@ impl One {
         self.step(progress, false)
     }
 
+    /// Of the request whose answer is to come next something is not sent yet.
+    fn uploads_front(&self) -> bool {
+        self.uploads.front().is_some_and(|upload| Some(upload.lane) == self.front())
+    }
+
     /// `excess`: more came than belongs to the answer, which is wrong where no other request is under way.
     #[inline]
     fn step(&mut self, progress: Progress, excess: bool) -> Step {
@@ -154,9 +160,10 @@ impl One {
             Progress::Failed(kind) => Step::Failed(kind),
             Progress::Done(mut answer) => {
                 self.machine.reset();
+                // A body that was not sent whole must not meet the next request; those of later ones may go on.
+                answer.reusable &= !self.uploads_front();
                 let lane = self.order.pop_front().unwrap_or_default();
-                // A body that was not sent whole must not meet the next request.
-                answer.reusable &= !(excess && self.order.is_empty()) && self.uploads.is_empty();
+                answer.reusable &= !(excess && self.order.is_empty());
                 Step::Done { lane, answer }
             }
         }

@@ -12,6 +12,8 @@ pub(crate) mod epoll;
 mod outbox;
 #[cfg(test)]
 pub(crate) mod sim;
+#[cfg(test)]
+pub(crate) mod sim_h2;
 mod socket;
 pub(crate) mod tsc;
 pub(crate) mod uring;

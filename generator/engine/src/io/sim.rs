@@ -9,6 +9,7 @@ use std::rc::Rc;
 
 use brunt_model::outcome::ErrorKind;
 
+use super::sim_h2::{self, Deed, Peer, Words};
 use super::{ConnId, Driver, Event, Route};
 use crate::clock::Clock;
 
@@ -27,6 +28,14 @@ pub(crate) struct Manners {
     pub(crate) idle_close: u64,
     /// The most that one delay lasts.
     pub(crate) delay_ns: u64,
+    /// Answers that come twice.
+    pub(crate) twice: u64,
+    /// A request is so many bytes; where 0, it has no body and ends with its head.
+    pub(crate) request_bytes: usize,
+    /// The first connection gets an answer without end, as fast as it is read.
+    pub(crate) flooder: bool,
+    /// The peer speaks HTTP/2, with manners of its own for each request; of those above only that of connects counts.
+    pub(crate) two: Option<sim_h2::Manners>,
 }
 
 impl Manners {
@@ -40,7 +49,36 @@ impl Manners {
         close_after: 0,
         idle_close: 0,
         delay_ns: 2_000_000,
+        twice: 0,
+        request_bytes: 0,
+        flooder: false,
+        two: None,
     };
+}
+
+/// Numbers from a seed.
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
+        self.next() % end.max(1)
+    }
+
+    pub(crate) fn size(&mut self, end: usize) -> usize {
+        usize::try_from(self.below(end as u64)).unwrap_or(0)
+    }
+
+    pub(crate) fn chance(&mut self, thousandths: u64) -> bool {
+        self.below(1_000) < thousandths
+    }
 }
 
 /// What the network saw: the truth that the engine's counts are compared with.
@@ -48,9 +86,13 @@ impl Manners {
 pub(crate) struct Seen {
     pub(crate) connected: u64,
     pub(crate) requests: u64,
+    /// Bytes that the engine wrote, where it did not send the plan's request as it is.
+    pub(crate) written: u64,
     /// Whole answers handed to the engine.
     pub(crate) answers: u64,
     pub(crate) bytes: u64,
+    /// Bytes of one connection that were handled while another one's were due.
+    pub(crate) passed_over_max: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -59,13 +101,16 @@ enum Happening {
     ConnectFailed,
     /// A piece of an answer; the flag is set on its last piece.
     Piece(Vec<u8>, bool),
+    /// HTTP/2: the peer says something, or what it said goes on arriving.
+    Words(Words),
+    Rest,
     Eof,
     Reset,
 }
 
 pub(crate) struct World {
     pub(crate) now: u64,
-    random: u64,
+    random: Random,
     manners: Manners,
     /// By due time and a random number, so that ties come in any order.
     agenda: BTreeMap<(u64, u64), (ConnId, u64, Happening)>,
@@ -74,15 +119,11 @@ pub(crate) struct World {
 
 impl World {
     fn random(&mut self) -> u64 {
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.random;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        self.random.next()
     }
 
     fn chance(&mut self, thousandths: u64) -> bool {
-        self.random() % 1_000 < thousandths
+        self.random.chance(thousandths)
     }
 
     fn delay(&mut self) -> u64 {
@@ -94,19 +135,36 @@ impl World {
         self.agenda.insert((self.now + after, order), (conn, life, what));
     }
 
-    /// The peer got a request and decides how it ends.
-    fn answer(&mut self, conn: ConnId, life: u64) {
+    /// The peer got a request and decides how it ends. Its answer comes after those before it.
+    fn answer(&mut self, conn: ConnId, line: &mut Line) {
+        let life = line.life;
         self.seen.requests += 1;
+        if line.deaf {
+            return;
+        }
+        if self.manners.flooder && conn == FLOODER {
+            (line.deaf, line.floods) = (true, true);
+            return self.plan(
+                1_000,
+                conn,
+                life,
+                Happening::Piece(b"HTTP/1.1 200 OK\r\n\r\n".to_vec(), false),
+            );
+        }
         if self.chance(self.manners.silent) {
+            line.deaf = true;
             return;
         }
         let close = self.chance(self.manners.close_after);
         let mut bytes = self.compose(close);
+        if self.chance(self.manners.twice) {
+            bytes.extend_from_within(..);
+        }
         let broken = self.chance(self.manners.closed_early) || self.chance(self.manners.reset);
         if broken {
             bytes.truncate(usize::try_from(self.random()).unwrap_or(usize::MAX) % bytes.len());
         }
-        let mut at = self.delay();
+        let mut at = self.delay().max((line.busy_until + 1).saturating_sub(self.now));
         while !bytes.is_empty() {
             let size = usize::try_from(self.random() % 200 + 1).unwrap_or(1).min(bytes.len());
             let rest = bytes.split_off(size);
@@ -116,10 +174,13 @@ impl World {
             // Bytes of one connection stay in order.
             at += if self.chance(500) { 1 } else { self.delay() / 10 + 1 };
         }
+        line.busy_until = self.now + at;
         if broken {
+            line.deaf = true;
             let end = if self.chance(500) { Happening::Eof } else { Happening::Reset };
             self.plan(at, conn, life, end);
         } else if close || self.chance(self.manners.idle_close) {
+            line.deaf = true;
             let after = at + self.delay();
             self.plan(after, conn, life, Happening::Eof);
         }
@@ -164,10 +225,45 @@ impl Clock for SimClock {
     fn follow(&mut self) {}
 }
 
+/// One place for a connection, as the network sees it.
+#[derive(Default)]
+struct Line {
+    open: bool,
+    /// Which of the connections in this place it is.
+    life: u64,
+    /// The peer hears no more requests: it fell silent, or is about to close.
+    deaf: bool,
+    /// Its answer has no end.
+    floods: bool,
+    /// When the last answer under way has arrived.
+    busy_until: u64,
+    /// What came of a request that has not ended.
+    partial_request: usize,
+    /// Bytes of others handled since something of this connection was due.
+    passed_over: u64,
+    peer: Option<Box<Peer>>,
+}
+
+impl Line {
+    /// How many HTTP/1.1 requests end in what was written.
+    fn requests_in(&mut self, written: &[u8], request_bytes: usize) -> usize {
+        if request_bytes == 0 {
+            return written.windows(4).filter(|end| end == b"\r\n\r\n").count();
+        }
+        let sum = self.partial_request + written.len();
+        self.partial_request = sum % request_bytes;
+        sum / request_bytes
+    }
+}
+
+/// The connection that [`Manners::flooder`] means.
+const FLOODER: ConnId = ConnId(0);
+/// What the drivers read at once.
+const PIECE: usize = 8 * 1024;
+
 pub(crate) struct Sim {
     pub(crate) world: Rc<RefCell<World>>,
-    /// By connection: open or not, and which of the connections in this place it is.
-    lives: Vec<(bool, u64)>,
+    lines: Vec<Line>,
     data: Vec<u8>,
     /// What became due and was not taken yet.
     due: Vec<(ConnId, u64, Happening)>,
@@ -175,11 +271,16 @@ pub(crate) struct Sim {
 
 /// A network from a seed, and its clock.
 pub(crate) fn network(seed: u64, manners: Manners, connections: usize) -> (Sim, SimClock) {
-    let world =
-        World { now: 1_000_000, random: seed, manners, agenda: BTreeMap::new(), seen: Seen::default() };
+    let world = World {
+        now: 1_000_000,
+        random: Random(seed),
+        manners,
+        agenda: BTreeMap::new(),
+        seen: Seen::default(),
+    };
     let world = Rc::new(RefCell::new(world));
-    let sim =
-        Sim { world: world.clone(), lives: vec![(false, 0); connections], data: Vec::new(), due: Vec::new() };
+    let lines = std::iter::repeat_with(Line::default).take(connections).collect();
+    let sim = Sim { world: world.clone(), lines, data: Vec::new(), due: Vec::new() };
     (sim, SimClock(world))
 }
 
@@ -195,17 +296,79 @@ impl Sim {
         // Taken from the end.
         self.due.reverse();
     }
+
+    fn report(&mut self, conn: ConnId, happening: Happening) -> Option<Event> {
+        let world = self.world.clone();
+        let mut world = world.borrow_mut();
+        let line = &mut self.lines[conn.index()];
+        match happening {
+            Happening::Connected => {
+                world.seen.connected += 1;
+                Some(Event::Connected(conn))
+            }
+            Happening::ConnectFailed => Some(Event::ConnectFailed(conn, ErrorKind::ConnectRefused)),
+            Happening::Eof if line.peer.as_ref().is_some_and(|peer| peer.has_more()) => {
+                // Bytes stay before the end.
+                world.plan(1, conn, line.life, Happening::Eof);
+                self.arrive(conn, &mut world)
+            }
+            Happening::Eof => Some(Event::Eof(conn)),
+            Happening::Reset => Some(Event::Broken(conn, ErrorKind::Reset)),
+            Happening::Piece(bytes, last) => self.data_event(conn, bytes, u64::from(last), &mut world),
+            Happening::Words(words) => {
+                line.peer.as_mut()?.say(words);
+                self.arrive(conn, &mut world)
+            }
+            Happening::Rest => self.arrive(conn, &mut world),
+        }
+    }
+
+    /// A piece of what an HTTP/2 peer said.
+    fn arrive(&mut self, conn: ConnId, world: &mut World) -> Option<Event> {
+        let line = &mut self.lines[conn.index()];
+        let peer = line.peer.as_mut()?;
+        let (bytes, answers) = peer.arriving();
+        if peer.has_more() {
+            world.plan(1, conn, line.life, Happening::Rest);
+        }
+        if bytes.is_empty() { None } else { self.data_event(conn, bytes, answers, world) }
+    }
+
+    fn data_event(&mut self, conn: ConnId, bytes: Vec<u8>, answers: u64, world: &mut World) -> Option<Event> {
+        world.seen.answers += answers;
+        world.seen.bytes += bytes.len() as u64;
+        if world.manners.flooder {
+            self.note_turn(conn, bytes.len() as u64, world);
+        }
+        self.data = bytes;
+        Some(Event::Data(conn))
+    }
+
+    /// So many bytes of `conn` are handled; whoever else has something due is passed over meanwhile.
+    fn note_turn(&mut self, conn: ConnId, bytes: u64, world: &mut World) {
+        self.lines[conn.index()].passed_over = 0;
+        let coming = world.agenda.range(..=(world.now, u64::MAX)).map(|(_, (other, ..))| *other);
+        let mut waiting: Vec<_> = self.due.iter().map(|(other, ..)| *other).chain(coming).collect();
+        waiting.sort_unstable();
+        waiting.dedup();
+        for other in waiting.into_iter().filter(|other| *other != conn) {
+            let passed_over = &mut self.lines[other.index()].passed_over;
+            *passed_over += bytes;
+            world.seen.passed_over_max = world.seen.passed_over_max.max(*passed_over);
+        }
+    }
 }
 
 impl Driver for Sim {
     const SEND_BATCH: usize = 8;
 
     fn connect(&mut self, conn: ConnId, _route: Route) -> Result<(), ErrorKind> {
-        let life = &mut self.lives[conn.index()];
-        assert!(!life.0, "{conn:?} is open already");
-        *life = (true, life.1 + 1);
-        let (mut world, life) = (self.world.borrow_mut(), life.1);
-        let manners = world.manners;
+        let mut world = self.world.borrow_mut();
+        let (line, manners) = (&mut self.lines[conn.index()], world.manners);
+        assert!(!line.open, "{conn:?} is open already");
+        let life = line.life + 1;
+        let peer = manners.two.map(|two| Box::new(Peer::new(world.random(), two)));
+        *line = Line { open: true, life, peer, ..Line::default() };
         if world.chance(manners.connect_lost) {
             return Ok(());
         }
@@ -216,14 +379,32 @@ impl Driver for Sim {
     }
 
     fn send(&mut self, conn: ConnId) {
-        let (open, life) = self.lives[conn.index()];
-        assert!(open, "{conn:?} is not open");
-        self.world.borrow_mut().answer(conn, life);
+        let line = &mut self.lines[conn.index()];
+        assert!(line.open, "{conn:?} is not open");
+        self.world.borrow_mut().answer(conn, line);
     }
 
     fn write(&mut self, conn: ConnId, bytes: &mut Vec<u8>) {
-        bytes.clear();
-        self.send(conn);
+        let written = std::mem::take(bytes);
+        let line = &mut self.lines[conn.index()];
+        assert!(line.open, "{conn:?} is not open");
+        let mut world = self.world.borrow_mut();
+        world.seen.written += written.len() as u64;
+        let Some(peer) = &mut line.peer else {
+            let requests = line.requests_in(&written, world.manners.request_bytes);
+            return (0..requests).for_each(|_| world.answer(conn, line));
+        };
+        let (life, before) = (line.life, peer.requests);
+        let deeds = peer.take(&written);
+        world.seen.requests += peer.requests - before;
+        for (after, deed) in deeds {
+            let happening = match deed {
+                Deed::Say(words) => Happening::Words(words),
+                Deed::Close => Happening::Eof,
+                Deed::Reset => Happening::Reset,
+            };
+            world.plan(after, conn, life, happening);
+        }
     }
 
     fn sent_whole(&self, _conn: ConnId) -> bool {
@@ -264,25 +445,13 @@ impl Driver for Sim {
 
     fn next_event(&mut self) -> Option<Event> {
         while let Some((conn, life, happening)) = self.due.pop() {
-            if self.lives[conn.index()] != (true, life) {
+            let line = &self.lines[conn.index()];
+            if (line.open, line.life) != (true, life) {
                 continue;
             }
-            let mut world = self.world.borrow_mut();
-            return Some(match happening {
-                Happening::Connected => {
-                    world.seen.connected += 1;
-                    Event::Connected(conn)
-                }
-                Happening::ConnectFailed => Event::ConnectFailed(conn, ErrorKind::ConnectRefused),
-                Happening::Eof => Event::Eof(conn),
-                Happening::Reset => Event::Broken(conn, ErrorKind::Reset),
-                Happening::Piece(bytes, last) => {
-                    world.seen.answers += u64::from(last);
-                    world.seen.bytes += bytes.len() as u64;
-                    self.data = bytes;
-                    Event::Data(conn)
-                }
-            });
+            if let Some(event) = self.report(conn, happening) {
+                return Some(event);
+            }
         }
         None
     }
@@ -291,10 +460,16 @@ impl Driver for Sim {
         &self.data
     }
 
-    fn receive(&mut self, _conn: ConnId, _skip: u64) {}
+    fn receive(&mut self, conn: ConnId, _skip: u64) {
+        let line = &self.lines[conn.index()];
+        if line.floods && line.open {
+            let piece = Happening::Piece(vec![b'x'; PIECE], false);
+            self.world.borrow_mut().plan(1, conn, line.life, piece);
+        }
+    }
 
     fn close(&mut self, conn: ConnId) {
-        self.lives[conn.index()].0 = false;
+        self.lines[conn.index()].open = false;
     }
 
     fn take_overflows(&mut self) -> u64 {

@@ -216,7 +216,10 @@ impl Client {
         if !request.body.is_empty() {
             let upload = Upload { body: request.body.clone(), from: 0, held: request.expects_continue };
             self.streams.get(lane).upload = Some(upload);
-            self.uploads.push_back(lane);
+            // One that was given up may still have the lane's place.
+            if !self.uploads.contains(&lane) {
+                self.uploads.push_back(lane);
+            }
             self.pump(out);
         }
     }
@@ -284,6 +287,10 @@ impl Client {
         Head { len: 4, kind: kind::RST_STREAM, flags: 0, stream: id }.write(out);
         out.extend_from_slice(&code.0.to_be_bytes());
         self.streams.end(lane);
+        // The rest of a frame that has begun is not for the lane's next stream.
+        if let Some(data) = self.data.as_mut().filter(|data| data.lane == Some(lane)) {
+            data.lane = None;
+        }
         // What was on its way is not held against the server.
         self.budget.earn(CONTROL_PER_RESET);
     }
@@ -450,10 +457,7 @@ impl Client {
         match self.judge_data(lane, context, out) {
             None if head.len == 0 && end_stream => Ok(Some(self.finish(lane, context, out))),
             None => Ok(None),
-            step => {
-                self.data = self.data.map(|data| Data { lane: None, ..data });
-                Ok(step)
-            }
+            step => Ok(step),
         }
     }
 
@@ -511,7 +515,6 @@ impl Client {
         self.data = (left > 0).then_some(Data { left, ..data });
         let Some(lane) = data.lane else { return (used, Ok(None)) };
         if let Err(kind) = self.streams.get(lane).content.feed(&bytes[..used]) {
-            self.data = self.data.map(|data| Data { lane: None, ..data });
             return (used, Ok(Some(self.fail(lane, kind, out))));
         }
         let ended = left == 0 && data.end_stream;
@@ -798,3 +801,6 @@ fn goaway(code: ErrorCode, out: &mut Vec<u8>) {
     out.extend_from_slice(&0u32.to_be_bytes());
     out.extend_from_slice(&code.0.to_be_bytes());
 }
+
+#[cfg(test)]
+mod tests;
