@@ -6,6 +6,7 @@
 //! BRUNT_BIN=target/release/brunt peers --open       punctuality and cost at a fixed rate
 //! BRUNT_BIN=target/release/brunt peers --memory     what memory depends on
 //! BRUNT_BIN=target/release/brunt peers --http2      HTTP/2, in clear text and over TLS
+//! BRUNT_BIN=target/release/brunt peers --tls [--keys p256,rsa2048]   HTTPS, and handshakes
 //! ```
 //!
 //! Generators run alone on `--core`, the server on `--server-core`. In every round each tool runs once and brunt
@@ -26,11 +27,13 @@ mod http2;
 mod memory;
 mod open;
 mod runs;
+mod tls;
 
 use std::process::ExitCode;
 
 use anyhow::bail;
 use brunt_benches::affinity;
+use brunt_benches::certificate::KeyKind;
 use brunt_benches::origin::{self, Speech};
 use brunt_benches::server::Kind;
 use brunt_benches::tools::{self, Found};
@@ -41,7 +44,7 @@ use crate::brunt::Brunt;
 /// Brunt and other load generators side by side.
 #[derive(Parser)]
 #[command(args_conflicts_with_subcommands = true)]
-#[command(group(clap::ArgGroup::new("mode").args(["open", "memory", "http2"])))]
+#[command(group(clap::ArgGroup::new("mode").args(["open", "memory", "http2", "tls"])))]
 struct Arguments {
     #[command(subcommand)]
     hidden: Option<Hidden>,
@@ -72,6 +75,12 @@ struct Arguments {
     /// HTTP/2 instead of the table of cells.
     #[arg(long)]
     http2: bool,
+    /// HTTPS and handshakes instead of the table of cells.
+    #[arg(long)]
+    tls: bool,
+    /// What certificates are made with, with --tls.
+    #[arg(long, value_delimiter = ',', default_value = "p256")]
+    keys: Vec<KeyKind>,
     /// Requests a second with --open.
     #[arg(long, default_value_t = 20_000)]
     rate: u32,
@@ -140,6 +149,9 @@ fn act(arguments: Arguments) -> anyhow::Result<()> {
         memory::run(&setup)
     } else if arguments.http2 {
         http2::run(&setup, arguments.rounds.unwrap_or(7), arguments.seconds.unwrap_or(2))
+    } else if arguments.tls {
+        let (rounds, seconds) = (arguments.rounds.unwrap_or(7), arguments.seconds.unwrap_or(2));
+        tls::run(&setup, &arguments.keys, rounds, seconds)
     } else {
         let plan = closed::Cells {
             connections: arguments.connections,
