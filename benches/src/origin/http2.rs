@@ -18,6 +18,8 @@ const HEAD_BYTES: usize = 9;
 /// The largest frame that a peer may send or be sent before it says otherwise (RFC 9113, section 6.5.2).
 const FRAME_BYTES_MAX: usize = 16_384;
 const WINDOW_AT_START: i64 = 65_535;
+/// The window given for bodies of requests: to each stream once, to the connection again by halves.
+const WINDOW_GIVEN: u32 = 1 << 30;
 /// More streams than any cell of a bench has; a client that leaves more than these waiting for window is let go.
 const STREAMS_MAX: u16 = 1_024;
 /// A client that lets this much go unread is let go: it is many times what the streams of one connection hold.
@@ -29,6 +31,8 @@ const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;
 const WINDOW_UPDATE: u8 = 8;
+const MAX_CONCURRENT_STREAMS: u16 = 3;
+const INITIAL_WINDOW_SIZE: u16 = 4;
 const END_STREAM: u8 = 1;
 const ACK: u8 = 1;
 const END_HEADERS: u8 = 4;
@@ -80,6 +84,12 @@ fn push_head(out: &mut Vec<u8>, length: usize, kind: u8, flags: u8, stream: u32)
     out.extend_from_slice(&stream.to_be_bytes());
 }
 
+/// Raises the connection's window for bodies of requests.
+fn push_window(out: &mut Vec<u8>, by: u32) {
+    push_head(out, 4, WINDOW_UPDATE, 0, 0);
+    out.extend_from_slice(&by.to_be_bytes());
+}
+
 /// What the client did that no client of a bench does.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 struct Over;
@@ -93,6 +103,8 @@ struct Machine {
     waiting: VecDeque<u32>,
     /// The beginning of a frame that a read cut off.
     cut: Vec<u8>,
+    /// Bytes of request bodies since the connection's window was last raised.
+    taken: u32,
     out: Vec<u8>,
     requests: u64,
 }
@@ -100,14 +112,16 @@ struct Machine {
 impl Machine {
     fn new() -> Self {
         let mut out = Vec::new();
-        // SETTINGS_MAX_CONCURRENT_STREAMS; then a window for bodies of requests that is never used up.
-        push_head(&mut out, 6, SETTINGS, 0, 0);
-        out.extend_from_slice(&[0, 3, 0, 0]);
-        out.extend_from_slice(&STREAMS_MAX.to_be_bytes());
-        push_head(&mut out, 4, WINDOW_UPDATE, 0, 0);
-        out.extend_from_slice(&(1u32 << 30).to_be_bytes());
+        push_head(&mut out, 12, SETTINGS, 0, 0);
+        for (setting, value) in
+            [(MAX_CONCURRENT_STREAMS, u32::from(STREAMS_MAX)), (INITIAL_WINDOW_SIZE, WINDOW_GIVEN)]
+        {
+            out.extend_from_slice(&setting.to_be_bytes());
+            out.extend_from_slice(&value.to_be_bytes());
+        }
+        push_window(&mut out, WINDOW_GIVEN);
         let (waiting, cut) = (VecDeque::new(), Vec::new());
-        Self { greeted: false, window: WINDOW_AT_START, waiting, cut, out, requests: 0 }
+        Self { greeted: false, window: WINDOW_AT_START, waiting, cut, taken: 0, out, requests: 0 }
     }
 
     /// Takes the next bytes of the client and renders all that is owed for them.
@@ -149,6 +163,9 @@ impl Machine {
 
     #[inline]
     fn frame(&mut self, kind: u8, flags: u8, stream: u32, body: &[u8], answer: &Answer) -> Result<(), Over> {
+        if kind == DATA {
+            self.take(body.len());
+        }
         match kind {
             HEADERS | DATA if flags & END_STREAM != 0 => return self.request(stream, answer),
             SETTINGS | PING if flags & ACK == 0 => {
@@ -166,6 +183,15 @@ impl Machine {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Notes body bytes of a request; before they use up the connection's window it is raised again.
+    fn take(&mut self, bytes: usize) {
+        self.taken += u32::try_from(bytes).unwrap_or(0);
+        if self.taken >= WINDOW_GIVEN / 2 {
+            self.taken -= WINDOW_GIVEN / 2;
+            push_window(&mut self.out, WINDOW_GIVEN / 2);
+        }
     }
 
     #[inline]
@@ -275,7 +301,7 @@ mod tests {
         for split in 0..=bytes.len() {
             let mut machine = Machine::new();
             let greeting = std::mem::take(&mut machine.out);
-            assert_eq!(greeting.len(), 2 * HEAD_BYTES + 6 + 4);
+            assert_eq!(greeting.len(), 2 * HEAD_BYTES + 12 + 4);
             let fed = [&bytes[..split], &bytes[split..]].map(|part| machine.feed(part, &answer));
             let got = fed.into_iter().collect::<Result<Vec<()>, Over>>().map(|_| machine.out);
             assert_eq!(&got, expected, "split at {split}");
@@ -303,6 +329,18 @@ mod tests {
         let settings = frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 1, 0]);
         let expected = [frame(PING, ACK, 0, b"12345678"), frame(SETTINGS, ACK, 0, b"")].concat();
         check(&[ping, settings, frame(SETTINGS, ACK, 0, b""), frame(PING, ACK, 0, &[0; 8])], &Ok(expected));
+    }
+
+    #[test]
+    fn bodies_of_requests_never_use_up_the_window() {
+        let (answer, mut machine) = (Answer::new(1).expect("it fits"), Machine::new());
+        machine.out.clear();
+        machine.greeted = true;
+        let body = frame(DATA, 0, 1, &vec![0; FRAME_BYTES_MAX]);
+        for _ in 0..WINDOW_GIVEN / 16_384 {
+            machine.feed(&body, &answer).expect("a client may do that");
+        }
+        assert_eq!(machine.out, frame(WINDOW_UPDATE, 0, 0, &(WINDOW_GIVEN / 2).to_be_bytes()).repeat(2));
     }
 
     #[test]
