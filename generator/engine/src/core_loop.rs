@@ -327,10 +327,9 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
     #[inline]
     fn wait(&mut self) {
         let now = self.flush(false);
-        let other = self.gathered_until(self.progress.next_sweep.min(self.end_to_wake_for()));
-        if other <= now {
-            // A long request goes on once it is known what has come meanwhile.
-            return self.spin(now, now);
+        let other = self.progress.next_sweep.min(self.end_to_wake_for());
+        if !self.dirty.is_empty() {
+            return self.wait_for_more(now, self.gathered_until(other));
         }
         let wait = match &self.work {
             Work::Open { pacer, .. } if self.sending => pacer.wait(now, other),
@@ -350,6 +349,16 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
                 }
             }
         }
+    }
+
+    /// Some connections gather, or have more to write.
+    fn wait_for_more(&mut self, now: u64, until: u64) {
+        if until <= now {
+            // A long request goes on once it is known what has come meanwhile.
+            return self.spin(now, now);
+        }
+        self.driver.wait_roughly(now, until);
+        self.waited(until);
     }
 
     /// The end of the load, where nothing else wakes the core for it.

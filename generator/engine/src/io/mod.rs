@@ -89,6 +89,12 @@ pub(crate) trait Driver {
     /// The same, but the first event ends it only after [`crate::limits::GATHER_NS`], so that more can gather.
     fn wait_together(&mut self, now: u64, until: u64);
 
+    /// The same, for a short wait whose end matters little: it may come as much later as the wait is long, where that
+    /// saves a timer.
+    fn wait_roughly(&mut self, now: u64, until: u64) {
+        self.wait(now, until);
+    }
+
     /// Looks for events without waiting; as cheap as the driver can, for a spin.
     fn poll(&mut self) -> bool;
 

@@ -46,6 +46,7 @@ enum Op {
     Cancel = 5,
     Timer = 6,
     Writable = 7,
+    Rough = 8,
 }
 
 const GENERATION_MASK: u32 = 0xff_ffff;
@@ -104,7 +105,9 @@ pub(crate) struct Uring {
     /// The buffer and length of the last `Data` event.
     current: Option<(u16, usize)>,
     timer: LongTimer,
-    /// Read by the kernel when the timer is armed.
+    /// A timer for rough waits is armed.
+    rough: bool,
+    /// Read by the kernel when a timer is armed.
     timeout: Box<Timespec>,
     overflows: u64,
     overflows_seen: u32,
@@ -178,6 +181,7 @@ impl Uring {
             filled: 0,
             current: None,
             timer: LongTimer::default(),
+            rough: false,
             timeout: Box::new(Timespec::new()),
             overflows: 0,
             overflows_seen: 0,
@@ -230,6 +234,13 @@ impl Uring {
         self.push(&entry.user_data(user_data(op, generation, conn)));
     }
 
+    /// The timer's time is read when the entry is submitted, before another is armed.
+    fn arm_timer(&mut self, op: Op, nanos: u64) {
+        *self.timeout = timespec(nanos.max(1));
+        let entry = opcode::Timeout::new(&raw const *self.timeout).build();
+        self.push(&entry.user_data(user_data(op, 0, ConnId(0))));
+    }
+
     fn cancel_multishot(&mut self, conn: ConnId) {
         let Some((_, generation)) = self.fd(conn) else { return };
         self.slots[conn.index()].receiving = Receiving::Ending;
@@ -263,6 +274,10 @@ impl Uring {
         let op = (high >> 24) as u8;
         if op == Op::Timer as u8 {
             self.timer.fired();
+            return None;
+        }
+        if op == Op::Rough as u8 {
+            self.rough = false;
             return None;
         }
         let slot = self.slots.get(conn.index())?;
@@ -452,9 +467,7 @@ impl Driver for Uring {
         let result = match self.timer.end_of_wait(now, until) {
             WaitEnd::Armed => self.ring().submit_and_wait(1),
             WaitEnd::Arm(nanos) => {
-                *self.timeout = timespec(nanos);
-                let entry = opcode::Timeout::new(&raw const *self.timeout).build();
-                self.push(&entry.user_data(user_data(Op::Timer, 0, ConnId(0))));
+                self.arm_timer(Op::Timer, nanos);
                 self.ring().submit_and_wait(1)
             }
             WaitEnd::Timeout(nanos) => {
@@ -462,6 +475,19 @@ impl Driver for Uring {
                 self.ring().submitter().submit_with_args(1, &SubmitArgs::new().timespec(&timeout))
             }
         };
+        self.entered(result);
+    }
+
+    /// One timer for several waits in a row: to set and to cancel one costs as much as a small request.
+    fn wait_roughly(&mut self, now: u64, until: u64) {
+        if self.next < self.filled || !self.failed.is_empty() {
+            self.submit();
+            return;
+        }
+        if !std::mem::replace(&mut self.rough, true) {
+            self.arm_timer(Op::Rough, until.saturating_sub(now));
+        }
+        let result = self.ring().submit_and_wait(1);
         self.entered(result);
     }
 
