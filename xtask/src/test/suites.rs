@@ -70,6 +70,15 @@ pub(crate) const SUITES: &[Suite] = &[
             work: Work::Tests(&["-p", "brunt-tests", "--test", "conformance"], &[]),
         }],
     },
+    Suite {
+        name: "differential",
+        about: "the protocol machines against servers that others wrote, on generated exchanges",
+        tools: &[],
+        steps: &[Step {
+            name: "tests",
+            work: Work::Tests(&["-p", "brunt-tests", "--test", "differential"], &[]),
+        }],
+    },
 ];
 
 pub(crate) const FMT: &[&str] = &["fmt", "--all", "--check"];
