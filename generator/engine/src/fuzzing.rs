@@ -187,7 +187,7 @@ fn multiplex(context: &client::Context, answer: &[u8], cut: usize) -> (Vec<u8>, 
             }
         }
         assert!(rest.is_empty(), "nothing is left of input");
-        assert!(client.open() <= LANES && sent.len() < LIMIT_BYTES as usize, "output is bounded");
+        assert!(client.open() <= LANES && (sent.len() as u64) < LIMIT_BYTES, "output is bounded");
     }
     (sent, steps)
 }

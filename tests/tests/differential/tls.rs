@@ -112,16 +112,16 @@ impl Pair {
         loop {
             let mut sealed = Vec::new();
             self.session.flush(&mut sealed);
-            self.to_server(&sealed);
-            let answer = self.from_server();
+            self.tell_server(&sealed);
+            let answer = self.hear_server();
             if sealed.is_empty() && answer.is_empty() {
                 return Ok(());
             }
-            self.to_session(&answer)?;
+            self.tell_session(&answer)?;
         }
     }
 
-    fn to_server(&mut self, sealed: &[u8]) {
+    fn tell_server(&mut self, sealed: &[u8]) {
         let mut rest = sealed;
         while !rest.is_empty() && !self.refused {
             self.server.read_tls(&mut rest).expect("memory can be read");
@@ -129,7 +129,7 @@ impl Pair {
         }
     }
 
-    fn from_server(&mut self) -> Vec<u8> {
+    fn hear_server(&mut self) -> Vec<u8> {
         let mut bytes = Vec::new();
         while self.server.wants_write() {
             self.server.write_tls(&mut bytes).expect("memory can be written");
@@ -138,7 +138,7 @@ impl Pair {
     }
 
     /// In pieces of any size.
-    fn to_session(&mut self, mut bytes: &[u8]) -> Result<(), ErrorKind> {
+    fn tell_session(&mut self, mut bytes: &[u8]) -> Result<(), ErrorKind> {
         let most = self.random.one_of(&[1, 30, 5_000, 40_000]);
         while !bytes.is_empty() {
             let (piece, rest) = bytes.split_at((1 + self.random.below(most)).min(bytes.len()));
@@ -284,8 +284,8 @@ fn talk(pair: &mut Pair, seed: u64) {
     pair.plain.clear();
     for part in answered.chunks(1 + pair.random.below(30_000)) {
         pair.server.writer().write_all(part).expect("memory can be written");
-        let bytes = pair.from_server();
-        assert_eq!(pair.to_session(&bytes), Ok(()), "seed {seed}");
+        let bytes = pair.hear_server();
+        assert_eq!(pair.tell_session(&bytes), Ok(()), "seed {seed}");
     }
     assert!(pair.plain == answered, "seed {seed}: what was answered");
 }
@@ -299,11 +299,11 @@ fn a_broken_record_is_a_broken_connection() {
         let mut bytes = {
             use std::io::Write as _;
             pair.server.writer().write_all(b"an answer").expect("memory can be written");
-            pair.from_server()
+            pair.hear_server()
         };
         let last = bytes.len() - 1;
         bytes[last] ^= 1;
-        assert_eq!(pair.to_session(&bytes), Err(ErrorKind::Protocol), "{version:?}");
+        assert_eq!(pair.tell_session(&bytes), Err(ErrorKind::Protocol), "{version:?}");
         assert!(pair.plain.is_empty(), "{version:?}");
     }
 }
