@@ -10,6 +10,7 @@
 
 pub mod affinity;
 pub mod answers;
+pub mod certificate;
 pub mod child;
 pub mod clock;
 pub mod noise;

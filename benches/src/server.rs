@@ -1,13 +1,16 @@
-//! The servers that are loaded: nginx where it is installed, else the purpose-made [`origin`](crate::origin).
+//! The servers that are loaded: nginx where it is installed, else the purpose-made [`origin`](crate::origin); and
+//! nghttpd, for HTTP/2 alone.
 //!
 //! Each runs on its own core and is ended by its process id when its guard is dropped.
 
+mod nghttpd;
+mod nginx;
+
 use std::fmt;
-use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::Duration;
 
@@ -16,8 +19,11 @@ use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal
 
 use crate::affinity::{on_core, raise_open_files};
 use crate::clock::{now_ns, since};
-use crate::table::folder;
+use crate::origin::Speech;
 use crate::tools;
+
+pub use nghttpd::Nghttpd;
+pub use nginx::{Face, Nginx};
 
 const START_LIMIT: Duration = Duration::from_secs(5);
 const STOP_LIMIT: Duration = Duration::from_secs(5);
@@ -36,7 +42,7 @@ impl Kind {
     /// The one asked for, else nginx where it is installed.
     #[must_use]
     pub fn or_default(asked: Option<Self>) -> Self {
-        asked.unwrap_or_else(|| if nginx().is_some() { Self::Nginx } else { Self::Origin })
+        asked.unwrap_or_else(|| if nginx::installed().is_some() { Self::Nginx } else { Self::Origin })
     }
 }
 
@@ -65,9 +71,9 @@ impl Server {
     pub fn start(kind: Kind, sizes: &[usize], connections: u32, core: usize) -> anyhow::Result<Self> {
         raise_open_files(u64::from(connections) + OWN_FILES)?;
         match kind {
-            Kind::Nginx => Ok(Self::Nginx(Nginx::start(sizes, connections, core)?)),
+            Kind::Nginx => Ok(Self::Nginx(Nginx::start(&[Face::Clear], sizes, connections, core)?)),
             Kind::Origin => {
-                let origins = sizes.iter().map(|&size| Ok((size, Origin::start(size, core)?)));
+                let origins = sizes.iter().map(|&size| Ok((size, Origin::start(size, core, Speech::Http1)?)));
                 Ok(Self::Origins(origins.collect::<anyhow::Result<_>>()?))
             }
         }
@@ -79,7 +85,7 @@ impl Server {
     /// When the server was not started for it.
     pub fn url(&self, size: usize) -> anyhow::Result<String> {
         match self {
-            Self::Nginx(nginx) => Ok(format!("http://{}/{size}", nginx.address)),
+            Self::Nginx(nginx) => Ok(nginx.url(0, size)),
             Self::Origins(origins) => {
                 let origin = origins.iter().find(|(its, _)| *its == size);
                 let (_, origin) =
@@ -103,11 +109,13 @@ impl Origin {
     ///
     /// # Errors
     /// When it cannot be started or does not name its port.
-    pub fn start(size: usize, core: usize) -> anyhow::Result<Self> {
+    pub fn start(size: usize, core: usize, speech: Speech) -> anyhow::Result<Self> {
         let binary = std::env::current_exe().context("the path of this binary is unknown")?;
         let (size, core) = (size.to_string(), core.to_string());
+        let http2: &[&str] = if speech == Speech::Http2 { &["--http2"] } else { &[] };
         let mut child = Command::new(binary)
             .args(["origin", "--size", &size, "--core", &core])
+            .args(http2)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -147,103 +155,48 @@ impl Drop for Origin {
     }
 }
 
-/// nginx with its own configuration, serving files of the wanted sizes.
-#[derive(Debug)]
-pub struct Nginx {
-    pub address: SocketAddr,
-    child: Child,
-}
-
-impl Nginx {
-    fn start(sizes: &[usize], connections: u32, core: usize) -> anyhow::Result<Self> {
-        let program =
-            nginx().context("nginx is not installed (apt-get install nginx), or use --server origin")?;
-        let address = free_address()?;
-        let home = folder()?.join("nginx");
-        let configuration = prepare(&home, address, sizes, connections)?;
-        let mut command = Command::new(program);
-        command.arg("-p").arg(&home).arg("-c").arg(&configuration).arg("-e").arg(home.join("error.log"));
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        end_with_parent(&mut command);
-        let child = on_core(core, || command.spawn())?.context("nginx cannot be started")?;
-        let mut nginx = Self { address, child };
-        nginx.wait_until_ready(&home)?;
-        Ok(nginx)
-    }
-
-    fn wait_until_ready(&mut self, home: &Path) -> anyhow::Result<()> {
-        let start = now_ns();
-        while TcpStream::connect_timeout(&self.address, START_LIMIT).is_err() {
-            let ended = self.child.try_wait()?.is_some();
-            if ended || since(start) > START_LIMIT {
-                let log = fs::read_to_string(home.join("error.log")).unwrap_or_default();
-                bail!("nginx does not answer; its log ends with: {}", crate::child::last_line(&log));
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        end(&mut self.child, Some(Signal::TERM));
-    }
-}
-
-fn nginx() -> Option<PathBuf> {
-    // A user's PATH often lacks the place where Debian puts it.
-    tools::in_path("nginx").or_else(|| Some(PathBuf::from("/usr/sbin/nginx")).filter(|path| path.exists()))
-}
-
-/// Writes the files and the configuration.
-fn prepare(home: &Path, address: SocketAddr, sizes: &[usize], connections: u32) -> anyhow::Result<PathBuf> {
-    let make = || -> std::io::Result<PathBuf> {
-        fs::create_dir_all(home.join("files"))?;
-        fs::create_dir_all(home.join("temporary"))?;
-        for size in sizes {
-            fs::write(home.join("files").join(size.to_string()), vec![b'x'; *size])?;
-        }
-        let path = home.join("nginx.conf");
-        fs::write(&path, configuration(address, connections))?;
-        Ok(path)
-    };
-    make().with_context(|| format!("the files of nginx cannot be written in {}", home.display()))
-}
-
-fn configuration(address: SocketAddr, connections: u32) -> String {
-    // Started by root, nginx would serve as a user that may not be able to read the files.
-    let user = if rustix::process::geteuid().is_root() { "user root;\n" } else { "" };
-    // Once fewer than a sixteenth of its connections are free, nginx closes those that idle between two requests.
-    let busy = u64::from(connections.max(4_096));
-    let room = busy + busy / 8 + OWN_FILES;
-    format!(
-        "{user}daemon off;
-worker_processes 1;
-worker_rlimit_nofile {room};
-pid nginx.pid;
-error_log error.log;
-events {{ worker_connections {room}; }}
-http {{
-    access_log off;
-    sendfile on;
-    tcp_nopush on;
-    keepalive_requests 100000000;
-    keepalive_timeout 600s;
-    client_body_temp_path temporary/body;
-    proxy_temp_path temporary/proxy;
-    fastcgi_temp_path temporary/fastcgi;
-    uwsgi_temp_path temporary/uwsgi;
-    scgi_temp_path temporary/scgi;
-    server {{ listen {address} backlog=16384; root files; }}
-}}
-"
-    )
-}
-
 fn free_address() -> anyhow::Result<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?;
     Ok(listener.local_addr()?)
+}
+
+/// A server in a process of its own, started on a core and ended with its guard.
+#[derive(Debug)]
+struct Process(Child);
+
+impl Process {
+    fn start(mut command: Command, core: usize) -> anyhow::Result<Self> {
+        let name = command.get_program().to_string_lossy().into_owned();
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        end_with_parent(&mut command);
+        let child =
+            on_core(core, || command.spawn())?.with_context(|| format!("{name} cannot be started"))?;
+        Ok(Self(child))
+    }
+
+    /// Whether it accepts connections before it ends or the time is over.
+    fn answers(&mut self, address: SocketAddr) -> anyhow::Result<bool> {
+        let start = now_ns();
+        while TcpStream::connect_timeout(&address, START_LIMIT).is_err() {
+            if self.0.try_wait()?.is_some() || since(start) > START_LIMIT {
+                return Ok(false);
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(true)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        end(&mut self.0, Some(Signal::TERM));
+    }
+}
+
+/// A program in `PATH` or where Debian puts servers, which a user's `PATH` often lacks.
+fn program(name: &str) -> Option<PathBuf> {
+    let there = || Some(PathBuf::from("/usr/sbin").join(name)).filter(|path| path.exists());
+    tools::in_path(name).or_else(there)
 }
 
 /// Lets the kernel end the child when this process is killed and no guard can run.

@@ -1,6 +1,6 @@
 //! Other load generators: how each is called, and how the number of answers is read from what it prints.
 //!
-//! Every tool gets one thread, keep-alive and plain HTTP/1.1. One that is in no folder of `PATH` can be given by an
+//! Every tool gets one thread, and speaks HTTP/1.1 where the load does not ask for more. One that is in no folder of `PATH` can be given by an
 //! environment variable with its name in capitals, such as `WRK2=/opt/wrk2/wrk`.
 
 use std::ffi::OsString;
@@ -15,6 +15,20 @@ pub struct Load<'a> {
     pub url: &'a str,
     /// Requests a second; `None` for as many as there can be.
     pub rate: Option<u32>,
+    pub shape: Shape,
+}
+
+/// How requests are laid on connections.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Shape {
+    /// One after another on each, in HTTP/1.1.
+    KeepAlive,
+    /// This many at once on each, in HTTP/2.
+    Streams(u32),
+    /// One on each, and then a new one in its place, until the time is over.
+    Close,
+    /// One on each, and all connections opened at once; the number of connections ends it.
+    AtOnce,
 }
 
 /// What a tool says it did.
@@ -27,7 +41,8 @@ pub struct Counts {
 /// One adapter.
 pub struct Tool {
     pub name: &'static str,
-    arguments: fn(&Load<'_>) -> Vec<String>,
+    /// `None` for a shape of load that the tool cannot make.
+    arguments: fn(&Load<'_>) -> Option<Vec<String>>,
     pub counts: fn(&str) -> Option<Counts>,
     environment: &'static [(&'static str, &'static str)],
 }
@@ -58,11 +73,12 @@ pub fn found() -> Vec<Found> {
 }
 
 impl Found {
+    /// `None` for a shape of load that the tool cannot make.
     #[must_use]
-    pub fn command(&self, load: &Load<'_>) -> Command {
+    pub fn command(&self, load: &Load<'_>) -> Option<Command> {
         let mut command = Command::new(&self.path);
-        command.args((self.tool.arguments)(load)).envs(self.tool.environment.iter().copied());
-        command
+        command.args((self.tool.arguments)(load)?).envs(self.tool.environment.iter().copied());
+        Some(command)
     }
 }
 
@@ -78,35 +94,66 @@ pub fn in_path(name: &str) -> Option<PathBuf> {
     std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())
 }
 
-fn words(line: &str, url: &str) -> Vec<String> {
-    line.split_whitespace().chain([url]).map(str::to_owned).collect()
+fn words(line: &str, url: &str) -> Option<Vec<String>> {
+    Some(line.split_whitespace().chain([url]).map(str::to_owned).collect())
 }
 
-fn wrk(load: &Load<'_>) -> Vec<String> {
-    words(&format!("-t1 -c{} -d{}s --timeout 10s", load.connections, load.seconds), load.url)
+fn wrk(load: &Load<'_>) -> Option<Vec<String>> {
+    let line = format!("-t1 -c{} -d{}s --timeout 10s", load.connections, load.seconds);
+    match load.shape {
+        Shape::KeepAlive => words(&line, load.url),
+        Shape::Close => {
+            let mut all = words(&line, load.url)?;
+            // The blank is part of one argument: wrk takes a header only with it.
+            all.splice(0..0, ["-H", "Connection: close"].map(str::to_owned));
+            Some(all)
+        }
+        Shape::Streams(_) | Shape::AtOnce => None,
+    }
 }
 
-fn wrk2(load: &Load<'_>) -> Vec<String> {
+fn wrk2(load: &Load<'_>) -> Option<Vec<String>> {
     let rate = load.rate.unwrap_or(OUT_OF_REACH);
-    words(&format!("-t1 -c{} -d{}s --timeout 10s -R{rate}", load.connections, load.seconds), load.url)
+    let line = format!("-t1 -c{} -d{}s --timeout 10s -R{rate}", load.connections, load.seconds);
+    keeps_alive(load).then(|| words(&line, load.url))?
 }
 
-fn h2load(load: &Load<'_>) -> Vec<String> {
-    words(&format!("--h1 -t1 -c{} -D{}", load.connections, load.seconds), load.url)
+fn h2load(load: &Load<'_>) -> Option<Vec<String>> {
+    let Load { connections, seconds, .. } = load;
+    let line = match load.shape {
+        Shape::KeepAlive => format!("--h1 -t1 -c{connections} -D{seconds}"),
+        Shape::Streams(streams) => format!("-t1 -c{connections} -m{streams} -D{seconds}"),
+        Shape::AtOnce => format!("--h1 -t1 -c{connections} -n{connections}"),
+        // It opens a connection for each client and never another.
+        Shape::Close => return None,
+    };
+    words(&line, load.url)
 }
 
-fn oha(load: &Load<'_>) -> Vec<String> {
-    words(&format!("--no-tui -c {} -z {}s", load.connections, load.seconds), load.url)
+fn oha(load: &Load<'_>) -> Option<Vec<String>> {
+    let line = format!("--no-tui --insecure -c {} -z {}s", load.connections, load.seconds);
+    match load.shape {
+        Shape::KeepAlive => words(&line, load.url),
+        Shape::Streams(streams) => words(&format!("{line} --http2 -p {streams}"), load.url),
+        Shape::Close => words(&format!("{line} --disable-keepalive"), load.url),
+        Shape::AtOnce => None,
+    }
 }
 
-fn hey(load: &Load<'_>) -> Vec<String> {
-    words(&format!("-cpus 1 -disable-compression -c {} -z {}s", load.connections, load.seconds), load.url)
+fn hey(load: &Load<'_>) -> Option<Vec<String>> {
+    let line = format!("-cpus 1 -disable-compression -c {} -z {}s", load.connections, load.seconds);
+    keeps_alive(load).then(|| words(&line, load.url))?
 }
 
-fn ab(load: &Load<'_>) -> Vec<String> {
+fn ab(load: &Load<'_>) -> Option<Vec<String>> {
     // The time limit alone would stop it after 50,000 requests; memory for the count given is only touched when used.
     let requests = load.seconds.saturating_mul(1_000_000);
-    words(&format!("-q -k -c {} -t {} -n {requests}", load.connections, load.seconds), load.url)
+    let line = format!("-q -k -c {} -t {} -n {requests}", load.connections, load.seconds);
+    keeps_alive(load).then(|| words(&line, load.url))?
+}
+
+fn keeps_alive(load: &Load<'_>) -> bool {
+    load.shape == Shape::KeepAlive
 }
 
 /// `  123 requests in 2.00s, 4.5MB read`; errors and statuses only where there are some. Timeouts are not counted:

@@ -79,6 +79,12 @@ impl Brunt {
         Running::start(self.command()).finish(deadline)
     }
 
+    /// Starts, and leaves the result where the arguments say.
+    #[must_use]
+    pub fn start(self) -> Running {
+        Running::start(self.command())
+    }
+
     /// Runs to the end with `-o json=FILE` added, and reads that file.
     #[must_use]
     #[track_caller]

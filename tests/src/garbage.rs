@@ -1,55 +1,20 @@
 //! A hand-made server: a stand-in for broken and odd servers, whose every byte a test decides.
 //!
-//! It reads requests properly and answers each with the same script. It never hangs a test: every read and write
-//! comes back to look at the stop flag, and floods are bounded.
+//! It reads requests properly and answers each with the same script.
 
 use std::collections::BTreeSet;
-use std::io::{self, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::os::fd::AsFd;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use rustix::net::sockopt::set_socket_linger;
-
 use crate::clock;
-
-/// How often a waiting connection looks whether the server is to stop.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// Each has a thread.
-const CONNECTIONS_MAX: usize = 256;
-/// What one flood may send: twice Brunt's limit on a body, so that only the limit or a deadline ends it.
-const FLOOD_BYTES_MAX: usize = 128 << 20;
-const REQUEST_BYTES_MAX: usize = 1 << 20;
-
-/// One thing that the server does.
-#[derive(Clone, Debug)]
-pub enum Act {
-    /// Sends these bytes in one write.
-    Send(Vec<u8>),
-    /// Sends each byte in a write of its own.
-    SendByByte(Vec<u8>),
-    Pause(Duration),
-    /// Sends these bytes again and again, until the client goes away.
-    Repeat(Vec<u8>, Duration),
-    /// Does nothing until the client goes away.
-    Silence,
-    /// Closes the connection in order.
-    Close,
-    /// Resets the connection.
-    Reset,
-}
-
-impl Act {
-    #[must_use]
-    pub fn send(text: &str) -> Self {
-        Self::Send(text.as_bytes().to_vec())
-    }
-}
+pub use crate::wire::Act;
+use crate::wire::{Stream, Wire, accept_all};
 
 /// A running server. Dropping it ends it and all of its threads.
 #[derive(Debug)]
@@ -72,7 +37,6 @@ struct Shared {
     scripts: Vec<Vec<Act>>,
     requests: AtomicU64,
     connections: AtomicU64,
-    open: AtomicUsize,
     peers: Mutex<BTreeSet<IpAddr>>,
     last_request: Mutex<Vec<u8>>,
 }
@@ -132,8 +96,17 @@ impl Server {
         accept: impl Fn(&Shared) -> io::Result<S> + Send + 'static,
     ) -> Self {
         let shared = Arc::new(Shared { scripts: scripts.to_vec(), ..Shared::default() });
-        let for_acceptor = Arc::clone(&shared);
-        let acceptor = thread::spawn(move || accept_all(&for_acceptor, accept));
+        let [for_acceptor, for_connections] = [(); 2].map(|()| Arc::clone(&shared));
+        let acceptor = thread::spawn(move || {
+            accept_all(
+                &for_acceptor.stop,
+                || accept(&for_acceptor),
+                move |stream| {
+                    // Whatever the client does to the connection is its own affair: it ends there.
+                    let _ = serve_one(&for_connections, stream);
+                },
+            );
+        });
         Self { shared, place, acceptor: Some(acceptor) }
     }
 
@@ -188,169 +161,19 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What TCP and unix connections have in common.
-trait Stream: Read + Write + AsFd + Send + 'static {
-    fn look_often(&self) -> io::Result<()>;
-    /// Closes in order: what was sent arrives.
-    fn finish(&self) -> io::Result<()>;
-}
-
-macro_rules! stream {
-    ($kind:ty) => {
-        impl Stream for $kind {
-            fn look_often(&self) -> io::Result<()> {
-                self.set_read_timeout(Some(LOOK_EVERY))?;
-                self.set_write_timeout(Some(LOOK_EVERY))
-            }
-            fn finish(&self) -> io::Result<()> {
-                self.shutdown(Shutdown::Both)
-            }
-        }
-    };
-}
-stream!(TcpStream);
-stream!(UnixStream);
-
-fn accept_all<S: Stream>(shared: &Arc<Shared>, accept: impl Fn(&Shared) -> io::Result<S>) {
-    let mut threads = Vec::new();
-    while !shared.stop.load(Ordering::SeqCst) {
-        let Ok(stream) = accept(shared) else { continue };
-        if shared.stop.load(Ordering::SeqCst) || shared.open.load(Ordering::SeqCst) >= CONNECTIONS_MAX {
-            continue;
-        }
-        shared.connections.fetch_add(1, Ordering::SeqCst);
-        shared.open.fetch_add(1, Ordering::SeqCst);
-        let shared = Arc::clone(shared);
-        threads.retain(|thread: &JoinHandle<()>| !thread.is_finished());
-        threads.push(thread::spawn(move || {
-            // Whatever the client does to the connection is its own affair: it ends there.
-            let _ = Connection { stream, shared: &shared, unread: Vec::new() }.serve();
-            shared.open.fetch_sub(1, Ordering::SeqCst);
-        }));
-    }
-    for thread in threads {
-        let _ = thread.join();
-    }
-}
-
-struct Connection<'a, S> {
-    stream: S,
-    shared: &'a Shared,
-    unread: Vec<u8>,
-}
-
-impl<S: Stream> Connection<'_, S> {
-    fn serve(&mut self) -> io::Result<()> {
-        self.stream.look_often()?;
-        for script in self.shared.scripts.iter().cycle() {
-            if !self.read_request()? {
-                break;
-            }
-            self.shared.requests.fetch_add(1, Ordering::SeqCst);
-            for act in script {
-                if !self.perform(act)? {
-                    return Ok(());
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Does one thing; false when that ended the connection.
-    fn perform(&mut self, act: &Act) -> io::Result<bool> {
-        match act {
-            Act::Send(bytes) => self.write(bytes).map(|()| true),
-            Act::SendByByte(bytes) => bytes.iter().try_for_each(|byte| self.write(&[*byte])).map(|()| true),
-            Act::Pause(time) => {
-                thread::sleep(*time);
-                Ok(true)
-            }
-            Act::Repeat(bytes, pause) => self.repeat(bytes, *pause).map(|()| false),
-            Act::Silence => self.wait_for_end().map(|()| false),
-            Act::Close => self.stream.finish().map(|()| false),
-            Act::Reset => {
-                set_socket_linger(&self.stream, Some(Duration::ZERO))?;
-                Ok(false)
-            }
+/// Answers each request with the script whose turn it is.
+fn serve_one<S: Stream>(shared: &Shared, stream: S) -> io::Result<()> {
+    shared.connections.fetch_add(1, Ordering::SeqCst);
+    let mut wire = Wire::new(stream, &shared.stop)?;
+    for script in shared.scripts.iter().cycle() {
+        let Some(request) = wire.read_request()? else { break };
+        *lock(&shared.last_request) = request;
+        shared.requests.fetch_add(1, Ordering::SeqCst);
+        if !wire.perform_all(script)? {
+            break;
         }
     }
-
-    /// Reads a whole request; false at the end of the connection.
-    fn read_request(&mut self) -> io::Result<bool> {
-        loop {
-            if let Some(length) = request_length(&self.unread) {
-                let rest = self.unread.split_off(length);
-                *lock(&self.shared.last_request) = std::mem::replace(&mut self.unread, rest);
-                return Ok(true);
-            }
-            if self.unread.len() > REQUEST_BYTES_MAX || !self.read_more()? {
-                return Ok(false);
-            }
-        }
-    }
-
-    fn wait_for_end(&mut self) -> io::Result<()> {
-        while self.read_more()? {
-            self.unread.clear();
-        }
-        Ok(())
-    }
-
-    /// Reads what comes next; false at the end, or when the server is to stop.
-    fn read_more(&mut self) -> io::Result<bool> {
-        let mut buffer = [0; 16 << 10];
-        while !self.shared.stop.load(Ordering::SeqCst) {
-            match self.stream.read(&mut buffer) {
-                Ok(0) => return Ok(false),
-                Ok(count) => {
-                    self.unread.extend_from_slice(&buffer[..count]);
-                    return Ok(true);
-                }
-                Err(error) if came_back(&error) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(false)
-    }
-
-    fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
-        while !bytes.is_empty() {
-            if self.shared.stop.load(Ordering::SeqCst) {
-                return Err(io::ErrorKind::Interrupted.into());
-            }
-            match self.stream.write(bytes) {
-                Ok(count) => bytes = &bytes[count..],
-                Err(error) if came_back(&error) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    fn repeat(&mut self, bytes: &[u8], pause: Duration) -> io::Result<()> {
-        let mut sent = 0;
-        while sent < FLOOD_BYTES_MAX {
-            self.write(bytes)?;
-            sent += bytes.len();
-            if !pause.is_zero() {
-                thread::sleep(pause);
-            }
-        }
-        self.wait_for_end()
-    }
-}
-
-fn came_back(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
-}
-
-/// The length of the first request in these bytes, if it is whole. Brunt sends no chunked requests.
-fn request_length(bytes: &[u8]) -> Option<usize> {
-    let head_end = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
-    let head = String::from_utf8_lossy(&bytes[..head_end]).to_ascii_lowercase();
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
-    let body: usize = length.and_then(|text| text.trim().parse().ok()).unwrap_or(0);
-    (bytes.len() >= head_end + body).then_some(head_end + body)
+    Ok(())
 }
 
 /// Waits until the server has read so many requests.
@@ -365,6 +188,9 @@ pub fn wait_for_requests(server: &Server, count: u64) {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::Shutdown;
+
     use super::*;
 
     /// Two requests in one write, and what came back until the server closed.

@@ -6,6 +6,7 @@
 pub mod brunt;
 pub mod clean;
 pub mod clock;
+pub mod cpu_share;
 pub mod data;
 pub mod formats;
 pub mod garbage;
@@ -15,6 +16,8 @@ pub mod nginx;
 pub mod origin;
 pub mod process;
 pub mod skip;
+mod wire;
+pub mod zoo;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

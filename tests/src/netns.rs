@@ -32,6 +32,11 @@ impl Namespace {
         Some(namespace)
     }
 
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Runs a command inside, to its end.
     ///
     /// # Panics

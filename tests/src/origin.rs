@@ -46,6 +46,11 @@ impl Origin {
         Self { _running: running, port }
     }
 
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// `http://127.0.0.1:PORT/path`
     #[must_use]
     pub fn url(&self, path: &str) -> String {

@@ -117,14 +117,41 @@ fn an_answer_without_figures_is_no_count() {
     }
 }
 
+const LOAD: Load<'_> =
+    Load { connections: 77, seconds: 13, url: "http://127.0.0.1:1/x", rate: None, shape: Shape::KeepAlive };
+
+fn arguments(tool: &Tool, load: &Load<'_>) -> String {
+    (tool.arguments)(load).map_or_else(String::new, |arguments| arguments.join(" "))
+}
+
 #[test]
 fn every_tool_is_called_with_the_load() {
-    let load = Load { connections: 77, seconds: 13, url: "http://127.0.0.1:1/x", rate: None };
     for tool in &TOOLS {
-        let arguments = (tool.arguments)(&load).join(" ");
+        let arguments = arguments(tool, &LOAD);
         assert!(arguments.contains("77") && arguments.contains("13"), "{}: {arguments}", tool.name);
-        assert!(arguments.ends_with(load.url), "{}: {arguments}", tool.name);
+        assert!(arguments.ends_with(LOAD.url), "{}: {arguments}", tool.name);
     }
-    let open = (TOOLS[1].arguments)(&Load { rate: Some(20_000), ..load }).join(" ");
+    let open = arguments(&TOOLS[1], &Load { rate: Some(20_000), ..LOAD });
     assert!(open.contains("-R20000"), "{open}");
+}
+
+#[test]
+fn a_tool_is_asked_only_for_shapes_that_it_can_make() {
+    let made = |shape| {
+        let load = Load { shape, ..LOAD };
+        let made = TOOLS.iter().filter_map(|tool| Some((tool.name, (tool.arguments)(&load)?.join(" "))));
+        made.collect::<Vec<_>>()
+    };
+    for (shape, expected) in [
+        (Shape::Streams(9), vec![("h2load", "-m9 "), ("oha", "--http2 -p 9 ")]),
+        (Shape::Close, vec![("wrk", "-H Connection: close "), ("oha", "--disable-keepalive ")]),
+        (Shape::AtOnce, vec![("h2load", "-c77 -n77 ")]),
+    ] {
+        let made = made(shape);
+        let names: Vec<_> = made.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names, expected.iter().map(|(name, _)| *name).collect::<Vec<_>>(), "{shape:?}");
+        for ((name, line), (_, word)) in made.iter().zip(&expected) {
+            assert!(line.contains(word), "{name}: {line}");
+        }
+    }
 }

@@ -45,8 +45,13 @@ pub(crate) enum End {
 pub(crate) struct Conn {
     pub(crate) state: State,
     pub(crate) link: Link,
-    /// It has output that is not written.
+    /// It has output that is not written, with these lanes' requests in it.
     pub(crate) dirty: bool,
+    pub(crate) batch: Vec<u32>,
+    /// Until when more may be gathered.
+    pub(crate) gather_until: u64,
+    /// How long the server took for the last answer.
+    pub(crate) service_ns: u64,
     /// It takes no more requests, and ends with the last of those under way.
     pub(crate) leaving: bool,
     /// Lanes that wait for the server to take another request.
@@ -71,6 +76,9 @@ impl Conn {
             state: State::Closed,
             link,
             dirty: false,
+            batch: Vec::new(),
+            gather_until: 0,
+            service_ns: 0,
             leaving: false,
             held: 0,
             turn: 0,
@@ -97,6 +105,9 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         let conn = &mut self.conns[id.index()];
         (conn.state, conn.leaving, conn.held, conn.midway_since) = (State::Connecting, false, 0, 0);
         (conn.route, conn.begun) = (route, begun);
+        (conn.gather_until, conn.service_ns) = (0, 0);
+        conn.batch.clear();
+        conn.batch.reserve(self.lanes.per_connection() as usize);
         conn.tries += 1;
         conn.life = conn.life.wrapping_add(1);
         conn.link.reset(self.settings.plan.protocol);

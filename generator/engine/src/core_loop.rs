@@ -15,8 +15,7 @@ use crate::connection::Conn;
 use crate::io::{ConnId, Driver};
 use crate::lane::{LaneId, Lanes};
 use crate::limits::{
-    CONNECT_TRIES, CONNECTS_IN_FLIGHT_MAX, DISPATCH_MAX, QUEUED_MAX, SEND_BATCH, STALL_NS, SWEEP_NS,
-    TURN_BYTES,
+    CONNECT_TRIES, CONNECTS_IN_FLIGHT_MAX, DISPATCH_MAX, SEND_BATCH, STALL_NS, SWEEP_NS, TURN_BYTES,
 };
 use crate::pacer::Wait;
 use crate::pool::Pool;
@@ -36,7 +35,7 @@ pub(crate) struct Progress {
     next_tick: u64,
     spun: u64,
     /// The last reading of the clock, or the end of the last wait.
-    seen: u64,
+    pub(crate) seen: u64,
     stalled: u64,
     /// Wall, CPU and spin time at the start of the interval.
     interval_from: (u64, u64, u64),
@@ -72,8 +71,9 @@ pub(crate) struct CoreLoop<D: Driver, C: Clock> {
     /// The plan's request.
     pub(crate) request: Outgoing,
     pub(crate) recorder: Recorder,
-    /// Lanes whose requests wait for their time stamp, and connections with something to write.
+    /// Lanes whose requests go out by themselves and wait for their time stamp.
     pub(crate) queued: Vec<LaneId>,
+    /// Connections with something to write.
     pub(crate) dirty: Vec<ConnId>,
     /// Plaintext of one receive.
     pub(crate) plain: Vec<u8>,
@@ -121,7 +121,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             settings,
             driver,
             clock,
-            queued: Vec::with_capacity(QUEUED_MAX),
+            queued: Vec::with_capacity(SEND_BATCH),
             // Each that is written may have more for the next round.
             dirty: Vec::with_capacity(2 * connections as usize),
             in_flight: 0,
@@ -157,7 +157,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
                 return;
             }
             self.expire(now);
-            let now = self.stamp();
+            let now = self.flush(true);
             self.driver.wait(now, now + SWEEP_NS / 10);
             self.take_events();
         }
@@ -326,12 +326,12 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
     /// Hands over what is queued and passes the time until something is to be done.
     #[inline]
     fn wait(&mut self) {
-        let now = self.stamp();
-        if !self.dirty.is_empty() {
+        let now = self.flush(false);
+        let other = self.gathered_until(self.progress.next_sweep.min(self.end_to_wake_for()));
+        if other <= now {
             // A long request goes on once it is known what has come meanwhile.
             return self.spin(now, now);
         }
-        let other = self.progress.next_sweep.min(self.end_to_wake_for());
         let wait = match &self.work {
             Work::Open { pacer, .. } if self.sending => pacer.wait(now, other),
             _ => Wait::Sleep(other),

@@ -10,7 +10,7 @@ use crate::connection::{End, State};
 use crate::core_loop::CoreLoop;
 use crate::io::{ConnId, Driver};
 use crate::lane::{Job, LaneId, Phase};
-use crate::limits::{CONNECTS_IN_FLIGHT_MAX, CONTINUE_NS, QUEUED_MAX, SEND_BATCH, ZERO_WINDOW_NS};
+use crate::limits::CONNECTS_IN_FLIGHT_MAX;
 use crate::settings::{Arrival, NEVER, Work};
 
 impl<D: Driver, C: Clock> CoreLoop<D, C> {
@@ -143,99 +143,6 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         self.recorder.record(&sample, arrival.capped);
     }
 
-    /// Queues the request; it is sent with the next batch.
-    #[inline]
-    pub(crate) fn queue_send(&mut self, id: LaneId) {
-        let conn_id = self.lanes.conn(id);
-        let within = self.lanes.within(id);
-        let conn = &mut self.conns[conn_id.index()];
-        let lane = self.lanes.get(id);
-        lane.phase = Phase::Queued;
-        (lane.first_byte, lane.bytes_in) = (0, 0);
-        if self.settings.direct {
-            conn.link.sent(within);
-        } else {
-            let request = lane.detour.as_ref().map_or(&self.request, |detour| &detour.request);
-            self.recorder.counters().bytes_out += conn.link.request(within, request);
-            self.mark_dirty(conn_id);
-        }
-        self.queued.push(id);
-        let batch = if self.settings.direct { D::SEND_BATCH.min(SEND_BATCH) } else { QUEUED_MAX };
-        if self.queued.len() >= batch || self.dirty.len() >= D::SEND_BATCH.min(SEND_BATCH) {
-            self.stamp();
-            self.driver.submit();
-        }
-    }
-
-    /// Notes that a connection has something to write.
-    #[inline]
-    pub(crate) fn mark_dirty(&mut self, id: ConnId) {
-        let conn = &mut self.conns[id.index()];
-        if !conn.dirty {
-            conn.dirty = true;
-            self.dirty.push(id);
-        }
-    }
-
-    /// Takes the time for all queued requests and gives them to the driver. The caller submits.
-    #[inline]
-    pub(crate) fn stamp(&mut self) -> u64 {
-        let now = self.now();
-        let deadline = now + self.settings.first_byte_ns.min(self.settings.total_ns).min(ZERO_WINDOW_NS);
-        for index in 0..self.queued.len() {
-            let id = self.queued[index];
-            let lane = self.lanes.get(id);
-            if lane.phase != Phase::Queued {
-                continue; // Its connection ended before it was sent.
-            }
-            lane.phase = Phase::Sent;
-            // A detour belongs to the request that was sent first.
-            if lane.detour.is_none() {
-                lane.sent = now;
-            }
-            self.lanes.set_deadline(id, deadline);
-            if self.settings.continues {
-                let wait = &mut self.deadlines[self.lanes.conn(id).index()];
-                *wait = (*wait).min(now + CONTINUE_NS);
-            }
-            if self.settings.direct {
-                self.recorder.counters().bytes_out += self.settings.request_bytes;
-                let conn = self.lanes.conn(id);
-                self.driver.send(conn);
-            }
-        }
-        self.queued.clear();
-        let count = self.dirty.len();
-        for index in 0..count {
-            let id = self.dirty[index];
-            self.conns[id.index()].dirty = false;
-            self.write_on(id);
-        }
-        self.dirty.drain(..count);
-        now
-    }
-
-    /// Writes what a connection has gathered, and gathers more where all of it went out: a socket that was never full
-    /// does not report that it has room again. The more is for the next round, so that others have theirs.
-    fn write_on(&mut self, id: ConnId) {
-        self.write(id);
-        let conn = &mut self.conns[id.index()];
-        if conn.state == State::Open && self.driver.sent_whole(id) {
-            conn.link.pump();
-            if conn.link.has_output() {
-                self.mark_dirty(id);
-            }
-        }
-    }
-
-    /// Writes what a connection has gathered.
-    pub(crate) fn write(&mut self, id: ConnId) {
-        let output = self.conns[id.index()].link.output();
-        if !output.is_empty() {
-            self.driver.write(id, output);
-        }
-    }
-
     /// A request has its answer.
     #[inline]
     pub(crate) fn answered(&mut self, id: LaneId, answer: Answer, now: u64) {
@@ -253,7 +160,8 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
     #[inline]
     pub(crate) fn complete(&mut self, id: LaneId, reusable: bool, outcome: Outcome, now: u64) {
         let conn_id = self.lanes.conn(id);
-        self.conns[conn_id.index()].failures = 0;
+        let conn = &mut self.conns[conn_id.index()];
+        (conn.failures, conn.service_ns) = (0, now.saturating_sub(self.lanes.at(id).sent));
         self.finish(id, outcome, now);
         // An answer may come before the request is out; what is left of it must not meet the next one. Where others
         // share the connection, what is left may be theirs.

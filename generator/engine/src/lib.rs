@@ -16,6 +16,7 @@ mod pacer;
 mod pool;
 mod receive;
 mod record;
+mod send;
 mod settings;
 #[cfg(test)]
 mod simulation;

@@ -99,8 +99,14 @@ pub const SNAPSHOTS: usize = 3;
 /// Output gathered for one connection beyond what its lanes' heads need: request bodies are written in such pieces.
 pub const OUT_MAX: usize = 64 * 1024;
 
-/// Requests queued before they are stamped and written, over all connections.
-pub const QUEUED_MAX: usize = 256;
+/// How long a connection of many closed users may gather their next requests while the server is busy with the
+/// others: a part of the last service time, at most so long, and not at all where it would be too short to matter.
+pub const GATHERED_PART: u64 = 16;
+pub const GATHERED_NS_MAX: u64 = 100_000;
+pub const GATHERED_NS_MIN: u64 = 20_000;
+
+/// Connections with something to write before all are written.
+pub const DIRTY_MAX: usize = 64;
 
 /// Streams opened before the server's SETTINGS came; RFC 9113 section 6.5.2 recommends that servers take no fewer.
 pub const STREAMS_BEFORE_SETTINGS: u32 = 100;
@@ -110,6 +116,9 @@ pub const STREAMS_BEFORE_SETTINGS: u32 = 100;
 pub const CONTROL_BURST: u32 = 512;
 pub const CONTROL_PER_SECOND: u32 = 100;
 pub const DATA_PER_CONTROL: u32 = 16 * 1024;
+
+/// Frames that may still arrive for a stream that we reset: what a socket's buffers hold of them.
+pub const CONTROL_PER_RESET: u32 = 128;
 
 /// TLS sessions remembered for resumption on one core.
 pub const SESSIONS_KEPT: usize = 256;

@@ -12,7 +12,7 @@ use crate::core_loop::CoreLoop;
 use crate::io::{ConnId, Driver, Event};
 use crate::lane::{LaneId, Phase};
 use crate::limits::{CONTINUE_NS, HEAD_BYTE_NS, HEAD_DEADLINE_NS, HEAD_GRACE_NS};
-use crate::settings::{NEVER, Work};
+use crate::settings::Work;
 
 impl<D: Driver, C: Clock> CoreLoop<D, C> {
     /// Handles what the driver has to report, but not past the next sweep: more may come in as fast as it is handled.
@@ -45,7 +45,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             && let Some(intended) = pacer.take(now)
         {
             self.arrive(intended, now);
-            self.stamp();
+            self.flush(true);
             self.driver.submit();
         }
     }
@@ -142,7 +142,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
                 return;
             }
         }
-        self.after_input(id, now);
+        self.after_input(id);
     }
 
     /// Acts on one step; true when the input is used up.
@@ -226,16 +226,9 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
 
     /// Input may have made output, and room for more.
     #[inline]
-    fn after_input(&mut self, id: ConnId, now: u64) {
-        if self.settings.direct {
-            return;
-        }
-        if self.conns[id.index()].link.has_output() {
+    fn after_input(&mut self, id: ConnId) {
+        if !self.settings.direct && self.conns[id.index()].link.has_output() {
             self.mark_dirty(id);
-        }
-        let open = self.conns[id.index()].state == State::Open;
-        if self.settings.continues && open && self.deadlines[id.index()] == NEVER {
-            self.deadlines[id.index()] = now + CONTINUE_NS;
         }
     }
 
@@ -345,8 +338,11 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         if conn.midway_since > 0 {
             self.deadlines[id.index()] = conn.midway_since + HEAD_DEADLINE_NS;
         }
-        if self.settings.continues {
+        if self.settings.continues && conn.link.under_way() > 0 {
             conn.link.release_uploads();
+            // The next in a pipeline has its own wait.
+            let deadline = &mut self.deadlines[id.index()];
+            *deadline = (*deadline).min(now + CONTINUE_NS);
             self.mark_dirty(id);
         }
     }
@@ -373,7 +369,8 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         let lane = self.lanes.get(id);
         lane.detour = Some(Box::new(crate::lane::Detour { request, url, hops: hops + 1 }));
         lane.phase = Phase::Waiting;
-        if answer.reusable && self.settings.keep_alive {
+        let clean = self.settings.multiplexed || self.driver.sent_whole(conn_id);
+        if answer.reusable && clean && self.settings.keep_alive {
             self.place(id, now);
         } else {
             self.end_connection(conn_id, End::Unanswered, now);

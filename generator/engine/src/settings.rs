@@ -58,6 +58,8 @@ pub(crate) struct Settings {
     pub(crate) direct: bool,
     /// Requests share a connection by streams.
     pub(crate) multiplexed: bool,
+    /// Requests of one connection may go out together.
+    pub(crate) gathers: bool,
     /// Request bodies wait for `100 (Continue)`.
     pub(crate) continues: bool,
     pub(crate) plan: Arc<Plan>,
@@ -83,6 +85,7 @@ impl Settings {
             closed: !plan.load.is_open(),
             direct: is_direct(plan),
             multiplexed: matches!(plan.protocol, Protocol::Http2 { .. }),
+            gathers: !plan.load.is_open() && plan.lanes() > 1,
             continues: plan.request.expects_continue,
             plan: plan.clone(),
             duration_ns: plan.load.duration().map_or(NEVER, |duration| duration.0),

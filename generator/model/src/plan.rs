@@ -23,7 +23,8 @@ pub const DURATION_MAX: Nanos = Nanos::from_secs(30 * 86_400);
 pub const TIMELINE_ROWS_MAX: u64 = 86_400;
 
 const CLOSED_CONNECTIONS: u32 = 50;
-const OPEN_CONNECTIONS_MAX: u32 = 10_000;
+/// Requests that an open load may have under way, over all the connections it grows to.
+const OPEN_REQUESTS_MAX: u32 = 10_000;
 const BACKLOG_MAX: u32 = 65_536;
 /// Requests under way on one connection: as many streams as servers allow at most, and as deep as pipelines help.
 pub const STREAMS_MAX: u32 = 1_000;
@@ -122,6 +123,17 @@ pub enum Protocol {
     Http2 { streams: u32 },
 }
 
+impl Protocol {
+    /// Requests that one connection may have under way.
+    #[must_use]
+    pub const fn lanes(self) -> u32 {
+        match self {
+            Self::Http1 { pipeline } => pipeline,
+            Self::Http2 { streams } => streams,
+        }
+    }
+}
+
 /// How the target is to be reached by TLS. Certificates and keys are no part of a plan.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Tls {
@@ -201,10 +213,7 @@ impl Plan {
     /// Requests that one connection may have under way.
     #[must_use]
     pub const fn lanes(&self) -> u32 {
-        match self.protocol {
-            Protocol::Http1 { pipeline } => pipeline,
-            Protocol::Http2 { streams } => streams,
-        }
+        self.protocol.lanes()
     }
 
     /// Where an answer to a request for `from` redirects to, and the request to send there. `None` where that is not
@@ -261,7 +270,8 @@ pub fn compile(scenario: &Scenario, inputs: &Inputs) -> Result<Plan, PlanError> 
     let url = parse_url(&scenario.url)?;
     let endpoints = endpoints(scenario, inputs, &url)?;
     let request = render(scenario, &url, &inputs.body)?;
-    let load = load(&scenario.load, scenario.seed)?;
+    let protocol = protocol(scenario)?;
+    let load = load(&scenario.load, protocol.lanes(), scenario.seed)?;
     let deadlines = deadlines(scenario)?;
     if load.duration().is_some_and(|duration| scenario.warmup >= duration) && scenario.warmup > Nanos::ZERO {
         return Err(PlanError::WarmupTooLong(scenario.warmup));
@@ -277,7 +287,7 @@ pub fn compile(scenario: &Scenario, inputs: &Inputs) -> Result<Plan, PlanError> 
         endpoints,
         source_ips: scenario.source_ips.clone(),
         request,
-        protocol: protocol(scenario)?,
+        protocol,
         tls: tls(scenario, &url)?,
         proxy: proxy(scenario, &url)?,
         interval: interval(load.duration()),
@@ -414,16 +424,23 @@ fn proxy(scenario: &Scenario, url: &Url) -> Result<Option<Proxy>, PlanError> {
     }))
 }
 
-fn load(spec: &LoadSpec, seed: u64) -> Result<Load, PlanError> {
+fn load(spec: &LoadSpec, lanes: u32, seed: u64) -> Result<Load, PlanError> {
     in_range("the number of connections (-c)", spec.connections, 1, CONNECTIONS_MAX)?;
     in_range("the number of requests (-n)", spec.requests, 1, u64::MAX / 2)?;
     in_range("the duration (-z)", spec.duration, Nanos::from_millis(1), DURATION_MAX)?;
     in_range("--max-connections", spec.max_connections, 1, CONNECTIONS_MAX)?;
     in_range("--max-backlog", spec.max_backlog, 0, 16 * BACKLOG_MAX)?;
+    let connections = spec.max_connections.max(spec.connections).unwrap_or(1);
+    in_range(
+        "connections times requests on each",
+        connections.checked_mul(lanes).or(Some(u32::MAX)),
+        1,
+        CONNECTIONS_MAX,
+    )?;
     let Some(rate) = spec.rate else { return closed(spec) };
     in_range("the rate (-q)", Some(rate), Rate(1), Rate::MAX)?;
-    let max_connections =
-        spec.max_connections.unwrap_or(OPEN_CONNECTIONS_MAX).max(spec.connections.unwrap_or(1));
+    let enough = (OPEN_REQUESTS_MAX / lanes).max(1);
+    let max_connections = spec.max_connections.unwrap_or(enough).max(spec.connections.unwrap_or(1));
     // A count alone ends the load: then its slots end the schedule, not a time.
     let without_time = if spec.requests.is_some() { DURATION_MAX } else { DURATION };
     let duration = spec.duration.unwrap_or(without_time);
@@ -562,7 +579,7 @@ mod tests {
 
     #[test]
     fn redirects_stay_within_the_origin() {
-        let plan = plan(|s| s.url = "http://h:81/a/b".into());
+        let plan = compile(&Scenario::of("http://h:81/a/b"), &inputs()).unwrap();
         for (location, want) in [
             ("/c", Some("http://h:81/c")),
             ("c?d#e", Some("http://h:81/a/c?d")),
@@ -586,6 +603,13 @@ mod tests {
             (error(|s| s.url = "nonsense".into()), "is not a URL such as"),
             (error(|s| s.http.streams = Some(2)), "add --http2"),
             (error(|s| s.tls.insecure = true), "https:// URLs"),
+            (
+                error(|s| {
+                    s.http.version = HttpVersion::Http2;
+                    (s.http.streams, s.load.connections) = (Some(1_000), Some(1_001));
+                }),
+                "connections times requests on each",
+            ),
             (error(|s| s.url = "ftp://h/".into()), "the scheme ftp is not http or https"),
             (error(|s| s.request.method = "GE T".into()), "not a token"),
             (error(|s| s.request.headers.push(("A".into(), "x\r\nB: y".into()))), "without line breaks"),

@@ -79,6 +79,12 @@ pub(crate) const SUITES: &[Suite] = &[
             work: Work::Tests(&["-p", "brunt-tests", "--test", "differential"], &[]),
         }],
     },
+    Suite {
+        name: "hostile",
+        about: "the command `brunt` against servers that mean harm",
+        tools: &[IP],
+        steps: &[BUILD_BRUNT, end_to_end(&["-p", "brunt-tests", "--test", "hostile"])],
+    },
 ];
 
 pub(crate) const FMT: &[&str] = &["fmt", "--all", "--check"];

@@ -46,7 +46,13 @@ pub(crate) fn chunked(times: u64) {
 
 /// Gives a connection the answers in turn, each in its pieces.
 fn feed(answers: &[&[&[u8]]], times: u64) {
-    let mut context = Context { cache: HeadCache::default(), to_head_request: false, body_limit: u64::MAX };
+    let mut context = Context {
+        cache: HeadCache::default(),
+        to_head_request: false,
+        body_limit: u64::MAX,
+        decode: false,
+        redirects: false,
+    };
     let mut connection = H1::default();
     for pieces in answers.iter().cycle().take(usize::try_from(times).expect("64-bit only")) {
         let mut progress = None;
@@ -54,7 +60,7 @@ fn feed(answers: &[&[&[u8]]], times: u64) {
             progress = Some(connection.feed(black_box(piece), &mut context));
         }
         assert!(
-            matches!(black_box(progress), Some(Progress::Done(_))),
+            matches!(black_box(progress), Some((_, Progress::Done(_)))),
             "a whole answer was given: {progress:?}"
         );
         connection.reset();

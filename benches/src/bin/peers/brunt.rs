@@ -48,6 +48,8 @@ pub(crate) struct Totals {
     pub completed: u64,
     pub failed: u64,
     pub connections_opened: u64,
+    pub tls_handshakes: u64,
+    pub tls_resumed: u64,
 }
 
 #[derive(Deserialize)]

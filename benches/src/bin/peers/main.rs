@@ -5,6 +5,8 @@
 //!                                      [--server nginx|origin] [--peers wrk,h2load]
 //! BRUNT_BIN=target/release/brunt peers --open       punctuality and cost at a fixed rate
 //! BRUNT_BIN=target/release/brunt peers --memory     what memory depends on
+//! BRUNT_BIN=target/release/brunt peers --http2      HTTP/2, in clear text and over TLS
+//! BRUNT_BIN=target/release/brunt peers --tls [--keys p256,rsa2048]   HTTPS, and handshakes
 //! ```
 //!
 //! Generators run alone on `--core`, the server on `--server-core`. In every round each tool runs once and brunt
@@ -13,19 +15,26 @@
 //! CPU time is the kernel's for the whole process, start-up included, for all alike.
 //!
 //! A cell is *lost* when the whole interval of brunt's CPU time a request over the peer's lies above 1.
-//! Results are kept in `target/bench/peers.json`, `peers-open.json` and `peers-memory.json`.
+//! Results are kept in `target/bench/peers.json`, and in `peers-open.json` and its like for the other modes.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the table is this program's result")]
 
 mod brunt;
+mod cell;
 mod closed;
+mod goal;
+mod http2;
 mod memory;
 mod open;
+mod runs;
+mod tls;
 
 use std::process::ExitCode;
 
 use anyhow::bail;
 use brunt_benches::affinity;
+use brunt_benches::certificate::KeyKind;
+use brunt_benches::origin::{self, Speech};
 use brunt_benches::server::Kind;
 use brunt_benches::tools::{self, Found};
 use clap::{Parser, Subcommand};
@@ -35,6 +44,7 @@ use crate::brunt::Brunt;
 /// Brunt and other load generators side by side.
 #[derive(Parser)]
 #[command(args_conflicts_with_subcommands = true)]
+#[command(group(clap::ArgGroup::new("mode").args(["open", "memory", "http2", "tls"])))]
 struct Arguments {
     #[command(subcommand)]
     hidden: Option<Hidden>,
@@ -57,11 +67,20 @@ struct Arguments {
     #[arg(long, value_delimiter = ',')]
     peers: Option<Vec<String>>,
     /// Punctuality and cost at a fixed rate instead of the table of cells.
-    #[arg(long, conflicts_with = "memory")]
+    #[arg(long)]
     open: bool,
     /// Memory instead of the table of cells.
     #[arg(long)]
     memory: bool,
+    /// HTTP/2 instead of the table of cells.
+    #[arg(long)]
+    http2: bool,
+    /// HTTPS and handshakes instead of the table of cells.
+    #[arg(long)]
+    tls: bool,
+    /// What certificates are made with, with --tls.
+    #[arg(long, value_delimiter = ',', default_value = "p256")]
+    keys: Vec<KeyKind>,
     /// Requests a second with --open.
     #[arg(long, default_value_t = 20_000)]
     rate: u32,
@@ -82,6 +101,8 @@ enum Hidden {
         size: usize,
         #[arg(long)]
         core: usize,
+        #[arg(long)]
+        http2: bool,
     },
 }
 
@@ -105,8 +126,9 @@ fn main() -> ExitCode {
 }
 
 fn act(arguments: Arguments) -> anyhow::Result<()> {
-    if let Some(Hidden::Origin { size, core }) = arguments.hidden {
-        return brunt_benches::origin::serve(size, core);
+    if let Some(Hidden::Origin { size, core, http2 }) = arguments.hidden {
+        let speech = if http2 { Speech::Http2 } else { Speech::Http1 };
+        return origin::serve(size, core, speech);
     }
     if arguments.core == arguments.server_core {
         bail!("generator and server need a core each; choose with --core and --server-core");
@@ -125,6 +147,11 @@ fn act(arguments: Arguments) -> anyhow::Result<()> {
         open::run(&setup, arguments.rate, arguments.rounds.unwrap_or(5), seconds)
     } else if arguments.memory {
         memory::run(&setup)
+    } else if arguments.http2 {
+        http2::run(&setup, arguments.rounds.unwrap_or(7), arguments.seconds.unwrap_or(2))
+    } else if arguments.tls {
+        let (rounds, seconds) = (arguments.rounds.unwrap_or(7), arguments.seconds.unwrap_or(2));
+        tls::run(&setup, &arguments.keys, rounds, seconds)
     } else {
         let plan = closed::Cells {
             connections: arguments.connections,

@@ -1,4 +1,4 @@
-//! What brunt's memory depends on: connections, and nothing else.
+//! What brunt's memory depends on: connections and what they speak, and nothing else.
 //!
 //! The figure is the highest resident memory (`VmHWM`) seen while it ran, looked up every few milliseconds. The one
 //! that `wait4` gives will not do: it starts at what the parent had when it forked.
@@ -6,8 +6,9 @@
 use std::time::Duration;
 
 use anyhow::ensure;
+use brunt_benches::certificate::{Certificate, KeyKind};
 use brunt_benches::child::Watch;
-use brunt_benches::server::Server;
+use brunt_benches::server::{Face, Nginx, Server};
 use brunt_benches::table::{Machine, Table, save};
 use serde::Serialize;
 
@@ -17,10 +18,27 @@ use crate::brunt::Ran;
 const BODY_BYTES: usize = 100;
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 const LIMIT: Duration = Duration::from_secs(180);
+/// Long enough for the handshakes of all connections, a few thousand of which a core of a server does in a second.
+const SECURE_SECONDS: u32 = 12;
 const FEW_CONNECTIONS: u32 = 100;
 const MANY_CONNECTIONS: u32 = 10_000;
 /// What is promised for a keep-alive connection above the base.
 const KIB_PER_CONNECTION_MAX: f64 = 8.0;
+/// Fewer connections over TLS than without: handshakes take most of a run, and memory is linear in any case.
+const TLS_CONNECTIONS: [u32; 2] = [1_000, 4_000];
+
+/// A protocol over TLS: how brunt is told to speak it, and what is promised a connection.
+struct Secure {
+    name: &'static str,
+    flags: &'static str,
+    http2: bool,
+    kib_per_connection_max: f64,
+}
+
+const SECURE: [Secure; 2] = [
+    Secure { name: "TLS and HTTP/1.1", flags: "", http2: false, kib_per_connection_max: 48.0 },
+    Secure { name: "TLS and HTTP/2", flags: " --http2", http2: true, kib_per_connection_max: 96.0 },
+];
 
 #[derive(Serialize)]
 struct Run {
@@ -41,6 +59,18 @@ struct Outcome {
     server: String,
     runs: Vec<Run>,
     kib_per_connection: f64,
+    secure: Vec<SecureRuns>,
+}
+
+/// Runs with few and with many connections, and what lies between them.
+#[derive(Serialize)]
+struct SecureRuns {
+    name: &'static str,
+    runs: Vec<Run>,
+    kib_per_connection: f64,
+    kib_per_connection_max: f64,
+    /// Why the figure does not count, where it does not.
+    unsound: Option<String>,
 }
 
 /// Measures, prints, and fails where 10,000 connections did not work.
@@ -62,9 +92,16 @@ pub(crate) fn run(setup: &Setup) -> anyhow::Result<()> {
     println!("{}\nserver {}\n{}", Machine::this(), setup.server, render(&runs));
     println!("20 times the requests: {growth_kib:+.0} KiB");
     println!("{kib_per_connection:.2} KiB a connection (at most {KIB_PER_CONNECTION_MAX} promised)");
-    let unsound = unsound(many);
-    let outcome =
-        Outcome { machine: Machine::this(), server: setup.server.to_string(), runs, kib_per_connection };
+    let unsound = unsound(many, MANY_CONNECTIONS);
+    // The next server is to have the core to itself.
+    drop(server);
+    let secure = measure_secure(setup).unwrap_or_else(|error| {
+        println!("over TLS nothing was measured: {error:#}");
+        Vec::new()
+    });
+    secure.iter().for_each(|runs| println!("{}", runs.render()));
+    let (machine, server) = (Machine::this(), setup.server.to_string());
+    let outcome = Outcome { machine, server, runs, kib_per_connection, secure };
     println!("kept in {}", save("peers-memory.json", &outcome)?.display());
     ensure!(
         unsound.is_none(),
@@ -72,6 +109,47 @@ pub(crate) fn run(setup: &Setup) -> anyhow::Result<()> {
         unsound.unwrap_or_default()
     );
     Ok(())
+}
+
+/// Connections over TLS to nginx, in either version of HTTP.
+fn measure_secure(setup: &Setup) -> anyhow::Result<Vec<SecureRuns>> {
+    let certificate = Certificate::make(KeyKind::P256, setup.server_core)?;
+    let face = |secure: &Secure| Face::Tls { certificate: &certificate, http2: secure.http2, resume: true };
+    let most = TLS_CONNECTIONS[1];
+    let nginx = Nginx::start(&SECURE.each_ref().map(face), &[BODY_BYTES], most, setup.server_core)?;
+    let both = |(port, secure): (usize, &Secure)| {
+        let url = nginx.url(port, BODY_BYTES);
+        let run = |connections| {
+            let flags = format!("-c {connections} -z {SECURE_SECONDS}s --insecure{}", secure.flags);
+            measure(setup, &url, flags)
+        };
+        let [few, many] = TLS_CONNECTIONS.map(run);
+        let (few, many) = (few?, many?);
+        let more_connections = f64::from(TLS_CONNECTIONS[1] - TLS_CONNECTIONS[0]);
+        Ok(SecureRuns {
+            name: secure.name,
+            kib_per_connection: (many.peak_kib as f64 - few.peak_kib as f64) / more_connections,
+            kib_per_connection_max: secure.kib_per_connection_max,
+            unsound: unsound(&few, TLS_CONNECTIONS[0]).or_else(|| unsound(&many, TLS_CONNECTIONS[1])),
+            runs: vec![few, many],
+        })
+    };
+    SECURE.iter().enumerate().map(both).collect()
+}
+
+impl SecureRuns {
+    fn render(&self) -> String {
+        let Self { name, kib_per_connection, kib_per_connection_max, .. } = self;
+        let met = match &self.unsound {
+            None if kib_per_connection <= kib_per_connection_max => "met".to_owned(),
+            None => "MISSED".to_owned(),
+            Some(why) => format!("not known: {why}"),
+        };
+        format!(
+            "\n{}{name}: {kib_per_connection:.2} KiB a connection (at most {kib_per_connection_max} promised): {met}",
+            render(&self.runs)
+        )
+    }
 }
 
 fn measure(setup: &Setup, url: &str, flags: String) -> anyhow::Result<Run> {
@@ -118,8 +196,8 @@ fn render(runs: &[Run]) -> Table {
 }
 
 /// Why a run with many connections does not count as working.
-fn unsound(run: &Run) -> Option<String> {
-    let opened = run.connections_opened < u64::from(MANY_CONNECTIONS);
+fn unsound(run: &Run, wanted: u32) -> Option<String> {
+    let opened = run.connections_opened < u64::from(wanted);
     let figures =
         format!("{} opened, {} completed, {} failed", run.connections_opened, run.completed, run.failed);
     (opened || run.completed == 0 || run.failed > 0).then_some(figures)

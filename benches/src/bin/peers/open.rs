@@ -11,7 +11,7 @@ use brunt_benches::noise::{self, Gaps};
 use brunt_benches::server::Server;
 use brunt_benches::stats::median;
 use brunt_benches::table::{Machine, Table, save};
-use brunt_benches::tools::{Found, Load};
+use brunt_benches::tools::{Found, Load, Shape};
 use serde::Serialize;
 
 use crate::Setup;
@@ -60,7 +60,8 @@ struct Outcome {
 pub(crate) fn run(setup: &Setup, rate: u32, rounds: u32, seconds: u32) -> anyhow::Result<()> {
     let server = Server::start(setup.server, &[BODY_BYTES], CONNECTIONS, setup.server_core)?;
     let url = server.url(BODY_BYTES)?;
-    let load = Load { connections: CONNECTIONS, seconds, url: &url, rate: Some(rate) };
+    let load =
+        Load { connections: CONNECTIONS, seconds, url: &url, rate: Some(rate), shape: Shape::KeepAlive };
     let wrk2 = setup.peers.iter().find(|peer| peer.tool.name == "wrk2");
     let names = PACES.iter().map(|pace| format!("brunt {pace}")).chain(wrk2.map(|_| "wrk2".to_owned()));
     let mut outcome = Outcome {
@@ -107,7 +108,8 @@ fn run_brunt(setup: &Setup, load: &Load<'_>, pace: &str) -> anyhow::Result<Run> 
 }
 
 fn run_wrk2(setup: &Setup, wrk2: &Found, load: &Load<'_>) -> anyhow::Result<Run> {
-    let ended = child::run(&mut wrk2.command(load), setup.core, limit(load))?;
+    let mut command = wrk2.command(load).context("wrk2 cannot make this load")?;
+    let ended = child::run(&mut command, setup.core, limit(load))?;
     let counts = (wrk2.tool.counts)(&ended.stdout).context("wrk2 printed no count")?;
     Ok(Run {
         cpu_us: (ended.usage.user_us + ended.usage.sys_us) / counts.completed.max(1) as f64,

@@ -34,11 +34,13 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
+use brunt_benches::affinity;
 use brunt_benches::child::{self, last_line};
+use brunt_benches::origin::{self, Speech};
 use brunt_benches::server::Origin;
 use brunt_benches::stats::{Median, median};
 use brunt_benches::table::{Machine, Table, save};
-use brunt_benches::{affinity, origin};
+
 use clap::{Parser, Subcommand, ValueEnum};
 use serde::Serialize;
 
@@ -165,7 +167,7 @@ fn main() -> ExitCode {
 
 fn act(arguments: Arguments) -> anyhow::Result<()> {
     match arguments.hidden {
-        Some(Hidden::Origin { size, core }) => origin::serve(size, core),
+        Some(Hidden::Origin { size, core }) => origin::serve(size, core, Speech::Http1),
         Some(Hidden::One { runtime, address, connections, seconds }) => {
             let outcome = runtime.run(&Load { address, connections, seconds })?;
             println!("{}", serde_json::to_string(&outcome)?);
@@ -205,7 +207,7 @@ fn compare(arguments: &Arguments) -> anyhow::Result<()> {
 /// All rounds with one number of connections.
 fn measure(arguments: &Arguments, connections: u32) -> anyhow::Result<Cell> {
     let chosen = if arguments.only.is_empty() { Runtime::value_variants() } else { &arguments.only };
-    let origin = Origin::start(arguments.body, arguments.server_core)?;
+    let origin = Origin::start(arguments.body, arguments.server_core, Speech::Http1)?;
     let load = Load { address: origin.address, connections, seconds: arguments.seconds };
     let mut rows: Vec<Row> =
         chosen.iter().map(|runtime| Row { runtime: runtime.name(), runs: Vec::new(), ratio: None }).collect();

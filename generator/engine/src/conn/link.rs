@@ -63,7 +63,10 @@ pub struct Link {
 impl Link {
     #[must_use]
     pub fn new(protocol: Protocol) -> Self {
-        Self { proxy: None, tls: None, http: Http::new(protocol), out: Vec::new(), sealed: Vec::new() }
+        // Nothing large is allocated for a connection that may never be made.
+        let lanes = if let Protocol::Http1 { pipeline } = protocol { pipeline } else { 0 };
+        let http = Http::One(One::new(lanes));
+        Self { proxy: None, tls: None, http, out: Vec::new(), sealed: Vec::new() }
     }
 
     /// Makes ready for a new connection.
@@ -71,9 +74,10 @@ impl Link {
         (self.proxy, self.tls) = (None, None);
         self.out.clear();
         self.sealed.clear();
-        match &mut self.http {
-            Http::One(one) => one.reset(),
-            Http::Two(_) => self.http = Http::new(protocol),
+        match (protocol, &mut self.http) {
+            (Protocol::Http1 { .. }, Http::One(one)) => one.reset(),
+            (Protocol::Http1 { pipeline }, http) => *http = Http::One(One::new(pipeline)),
+            (Protocol::Http2 { streams }, http) => *http = Http::Two(Box::new(Client::new(streams))),
         }
     }
 
@@ -109,6 +113,16 @@ impl Link {
         match &self.http {
             Http::One(_) => true,
             Http::Two(client) => client.can_request(),
+        }
+    }
+
+    /// Requests begun and not answered.
+    #[inline]
+    #[must_use]
+    pub fn under_way(&self) -> usize {
+        match &self.http {
+            Http::One(one) => one.under_way(),
+            Http::Two(client) => client.open() as usize,
         }
     }
 
@@ -248,15 +262,6 @@ impl Link {
                 self.proxy = None;
                 Ok(Some(used))
             }
-        }
-    }
-}
-
-impl Http {
-    fn new(protocol: Protocol) -> Self {
-        match protocol {
-            Protocol::Http1 { pipeline } => Self::One(One::new(pipeline)),
-            Protocol::Http2 { streams } => Self::Two(Box::new(Client::new(streams))),
         }
     }
 }

@@ -61,6 +61,13 @@ impl One {
         self.order.front().copied()
     }
 
+    /// Requests begun and not answered.
+    #[inline]
+    #[must_use]
+    pub fn under_way(&self) -> usize {
+        self.order.len()
+    }
+
     #[must_use]
     pub const fn in_head(&self) -> bool {
         self.machine.in_head()

@@ -8,13 +8,15 @@ use brunt_model::outcome::ErrorKind;
 use brunt_model::plan::{self, Protocol};
 use brunt_model::scenario::TlsVersion;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::client::{Resumption, WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
 use rustls::version::{TLS12, TLS13};
 use rustls::{
     AlertDescription, CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error,
-    HandshakeKind, KeyLog, PeerMisbehaved, RootCertStore, SignatureScheme, SupportedProtocolVersion,
+    HandshakeKind, KeyLog, OtherError, PeerMisbehaved, RootCertStore, SignatureScheme,
+    SupportedProtocolVersion,
 };
 
 use crate::limits::SESSIONS_KEPT;
@@ -115,7 +117,63 @@ fn verifier(
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(material.roots.iter().cloned());
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider);
-    Ok(verifier.build().map_err(|_| SetupError::NoRoots)?)
+    let chains = verifier.build().map_err(|_| SetupError::NoRoots)?;
+    Ok(Arc::new(Trusting { chains, roots: material.roots.clone() }))
+}
+
+/// Verifies chains, and takes a certificate that is itself among the trusted ones: a self-signed one often says that
+/// it is an authority, which no server's certificate may be (RFC 5280 section 4.2.1.9).
+#[derive(Debug)]
+struct Trusting {
+    chains: Arc<WebPkiServerVerifier>,
+    roots: Vec<CertificateDer<'static>>,
+}
+
+impl ServerCertVerifier for Trusting {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        match self.chains.verify_server_cert(end_entity, intermediates, name, ocsp, now) {
+            // The dates were looked at before that was found.
+            Err(error) if is_authority(&error) && self.roots.contains(end_entity) => {
+                verify_server_name(&ParsedCertificate::try_from(end_entity)?, name)?;
+                Ok(ServerCertVerified::assertion())
+            }
+            result => result,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.chains.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.chains.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.chains.supported_verify_schemes()
+    }
+}
+
+fn is_authority(error: &Error) -> bool {
+    let Error::InvalidCertificate(CertificateError::Other(OtherError(cause))) = error else { return false };
+    matches!(cause.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity))
 }
 
 /// Takes any certificate, but still wants its key to have signed the handshake.

@@ -15,7 +15,7 @@ use super::response::{self, ResponseHead};
 use super::stream::{Streams, Upload};
 use crate::conn::Step;
 use crate::conn::h1::Answer;
-use crate::limits::{HEAD_BYTES_MAX, INTERIM_MAX, OUT_MAX, STREAMS_BEFORE_SETTINGS};
+use crate::limits::{CONTROL_PER_RESET, HEAD_BYTES_MAX, INTERIM_MAX, OUT_MAX, STREAMS_BEFORE_SETTINGS};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// RFC 9113 section 6.9.1 and 6.5.2.
@@ -292,7 +292,7 @@ impl Client {
             data.lane = None;
         }
         // What was on its way is not held against the server.
-        self.budget.earn(4);
+        self.budget.earn(CONTROL_PER_RESET);
     }
 
     /// Tells the server that we go, unless it was told why.
@@ -472,7 +472,10 @@ impl Client {
     ) -> Result<Option<u32>, Fatal> {
         let lane = self.lane_of(head.stream, now)?;
         if content > 0 {
-            self.budget.earn_by_data(head.len);
+            // After the end of its stream it is of no use to anybody.
+            if lane.is_some() {
+                self.budget.earn_by_data(head.len);
+            }
         } else if head.flags & flag::END_STREAM == 0 {
             self.charge(now)?;
         }
