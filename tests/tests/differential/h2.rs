@@ -78,6 +78,9 @@ struct Talk<'a> {
     tap: Tap,
     /// The server has a limit of streams.
     is_limited: bool,
+    /// Nothing is asked before the server's SETTINGS came: it forgets to open a stream's window that became narrower
+    /// than what was read of it.
+    waits: bool,
 }
 
 impl<'a> Talk<'a> {
@@ -93,8 +96,21 @@ impl<'a> Talk<'a> {
         client.start(&context, &mut out);
         let lanes = vec![None; lanes as usize];
         let (ended, unprocessed, tap) = (BTreeMap::new(), Vec::new(), Tap::default());
-        let is_limited = temper.max_streams.is_some();
-        Self { seed, scripts, context, client, random, out, lanes, ended, unprocessed, tap, is_limited }
+        let (is_limited, waits) = (temper.max_streams.is_some(), temper.window < 65_535);
+        Self {
+            seed,
+            scripts,
+            context,
+            client,
+            random,
+            out,
+            lanes,
+            ended,
+            unprocessed,
+            tap,
+            is_limited,
+            waits,
+        }
     }
 
     /// Until nothing is left to ask, or the server left.
@@ -127,7 +143,7 @@ impl<'a> Talk<'a> {
 
     fn ask(&mut self, left: &mut VecDeque<usize>) {
         for lane in 0..self.lanes.len() {
-            if self.lanes[lane].is_some() || !self.client.can_request() {
+            if self.waits || self.lanes[lane].is_some() || !self.client.can_request() {
                 continue;
             }
             let Some(exchange) = left.pop_front() else { return };
@@ -170,7 +186,8 @@ impl<'a> Talk<'a> {
             Step::LaneFailed { lane, kind } if self.is_too_many(lane, kind) => self.give_back(lane, left),
             Step::LaneFailed { lane, kind } => self.end(lane, Outcome::Failed(kind)),
             Step::Unprocessed { lane } => self.give_back(lane, left),
-            Step::Ready | Step::Leaving | Step::More { .. } => {}
+            Step::Ready => self.waits = false,
+            Step::Leaving | Step::More { .. } => {}
             Step::Failed(kind) => panic!("seed {}: the connection failed: {kind:?}", self.seed),
         }
     }

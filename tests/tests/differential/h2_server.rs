@@ -45,7 +45,7 @@ pub(crate) struct Script {
 pub(crate) struct Temper {
     pub(crate) to_head_request: bool,
     pub(crate) max_streams: Option<u32>,
-    window: u32,
+    pub(crate) window: u32,
     connection_window: u32,
     table: Option<u32>,
     /// After so many requests it begins to shut down.
