@@ -392,6 +392,21 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         }
     }
 
+    /// A connection takes no more requests: its free lanes are not for arrivals any more, and those that wait on it
+    /// go elsewhere.
+    pub(crate) fn begin_leaving(&mut self, id: ConnId, now: u64) {
+        let conn = &mut self.conns[id.index()];
+        if std::mem::replace(&mut conn.leaving, true) || self.settings.closed {
+            return;
+        }
+        self.forget_idle(id);
+        for lane in self.lanes.of(id) {
+            if self.lanes.at(lane).phase == Phase::Waiting {
+                self.move_elsewhere(lane, now);
+            }
+        }
+    }
+
     /// A connection that takes no more requests ends when the last is answered.
     pub(crate) fn leave_when_idle(&mut self, id: ConnId, now: u64) {
         let busy =

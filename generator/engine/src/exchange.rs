@@ -181,7 +181,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             self.release_held(conn_id, now);
         }
         if self.conns[conn_id.index()].leaving || self.conns[conn_id.index()].link.is_leaving() {
-            self.conns[conn_id.index()].leaving = true;
+            self.begin_leaving(conn_id, now);
             self.leave_when_idle(conn_id, now);
         }
         self.next_for(id, now);
@@ -218,6 +218,24 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
                 self.queue_send(lane);
             }
         }
+    }
+
+    /// A request that waits on a connection that is left goes to another, if there is one. A closed user stays: its
+    /// lane is its own.
+    pub(crate) fn move_elsewhere(&mut self, from: LaneId, now: u64) {
+        if self.settings.closed {
+            return;
+        }
+        let Self { pool, lanes, .. } = self;
+        let to = pool.take_idle().or_else(|| pool.take_free().map(|conn| lanes.id(conn, 0)));
+        let Some(to) = to else { return };
+        let left = &mut self.conns[self.lanes.conn(from).index()];
+        left.held = left.held.saturating_sub(1);
+        self.lanes.set_deadline(from, NEVER);
+        let lane = std::mem::take(self.lanes.get(from));
+        *self.lanes.get(to) = lane;
+        self.make_ready(to, now);
+        self.place(to, now);
     }
 
     /// The target made this request wait until now.

@@ -169,9 +169,10 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             }
             Step::Unprocessed { lane } => {
                 let lane = self.lanes.id(id, lane);
-                self.conns[id.index()].leaving = true;
+                self.begin_leaving(id, now);
                 if self.send_again(lane) {
                     self.conns[id.index()].held += 1;
+                    self.move_elsewhere(lane, now);
                     self.leave_when_idle(id, now);
                 } else {
                     self.lane_failed(lane, ErrorKind::Goaway, now);
@@ -179,7 +180,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             }
             Step::Ready => self.release_held(id, now),
             Step::Leaving => {
-                self.conns[id.index()].leaving = true;
+                self.begin_leaving(id, now);
                 self.leave_when_idle(id, now);
             }
             Step::Failed(kind) => self.end_connection(id, End::Failed(kind), now),

@@ -71,6 +71,15 @@ pub(crate) const SUITES: &[Suite] = &[
         }],
     },
     Suite {
+        name: "differential",
+        about: "the protocol machines against servers that others wrote, on generated exchanges",
+        tools: &[],
+        steps: &[Step {
+            name: "tests",
+            work: Work::Tests(&["-p", "brunt-tests", "--test", "differential"], &[]),
+        }],
+    },
+    Suite {
         name: "hostile",
         about: "the command `brunt` against servers that mean harm",
         tools: &[IP],

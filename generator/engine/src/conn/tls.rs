@@ -293,9 +293,10 @@ impl Session {
         Ok(())
     }
 
-    /// A broken record after the handshake is a broken connection.
+    /// A broken record after the handshake is a broken connection. What the server thinks of our certificate comes
+    /// after our side of a handshake of TLS 1.3, and is of the handshake all the same (RFC 8446 section 4.4.2.4).
     fn kind_now(&self, error: &Error) -> ErrorKind {
-        if self.connection.is_handshaking() {
+        if self.connection.is_handshaking() || is_of_our_certificate(error) {
             return kind_of(error);
         }
         match kind_of(error) {
@@ -339,6 +340,24 @@ impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Session").field("closed", &self.closed).finish_non_exhaustive()
     }
+}
+
+const fn is_of_our_certificate(error: &Error) -> bool {
+    use AlertDescription as A;
+    matches!(
+        error,
+        Error::AlertReceived(
+            A::CertificateRequired
+                | A::BadCertificate
+                | A::UnsupportedCertificate
+                | A::CertificateRevoked
+                | A::CertificateExpired
+                | A::CertificateUnknown
+                | A::UnknownCA
+                | A::DecryptError
+                | A::AccessDenied
+        )
+    )
 }
 
 fn kind_of(error: &Error) -> ErrorKind {

@@ -276,17 +276,14 @@ impl Peer {
         if self.random.chance(100) {
             frames.push(head(STATUS_103, false));
         }
-        let bodiless = self.random.chance(200);
-        frames.push(head(STATUS_200, bodiless));
+        let mut ended = self.random.chance(200);
+        frames.push(head(STATUS_200, ended));
         let mut left = if self.random.chance(50) { 40_000 } else { self.random.size(1_000) };
-        while !bodiless {
+        while !ended {
             let size = (1 + self.random.size(if left > 5_000 { 16_384 } else { 500 })).min(left);
             left -= size;
-            let ends = left == 0 && self.random.chance(700) || size == 0;
-            frames.push(say(stream, self.data(stream, size, ends), ends.then_some(true)));
-            if ends {
-                break;
-            }
+            ended = left == 0 && self.random.chance(700) || size == 0;
+            frames.push(say(stream, self.data(stream, size, ended), ended.then_some(true)));
         }
         frames
     }

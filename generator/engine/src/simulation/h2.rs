@@ -135,6 +135,23 @@ fn what_a_server_gave_up_as_it_went_is_sent_again() {
     assert!(given_up > 100, "{given_up} requests were given up");
 }
 
+/// Free lanes of a connection that its server was leaving were given to arrivals, which then waited for the last answer
+/// on it while other connections had room.
+#[test]
+fn arrivals_do_not_wait_on_a_connection_that_is_left() {
+    let plan = plan_h2(8, |s| {
+        s.load.rate = Some(Rate::per_second(100));
+        s.load.max_connections = Some(16);
+    });
+    // One answer in ten does not come, so that a connection that is left lasts until its deadline.
+    let going = sim_h2::Manners { goaway: 50, silent: 100, ..sim_h2::Manners::PERFECT };
+    for seed in 0..20 {
+        let outcome = check(seed, &plan, manners(going));
+        let longest = outcome.end.total.requests[0].response_ok.max();
+        assert!(longest < 500_000_000, "seed {seed}: an answer took {longest} ns");
+    }
+}
+
 #[test]
 fn each_fault_has_its_name() {
     let one = sim_h2::Manners::PERFECT;

@@ -3,19 +3,21 @@
 //! The machine keeps no content. It bounds what the server can make it do: control frames by a budget, header blocks
 //! and interim responses by size and number, content by the plan's limit, which is also each stream's window.
 
+mod data;
+mod heads;
+mod upload;
+
 use std::collections::VecDeque;
 
 use brunt_model::outcome::ErrorKind;
 
 use super::budget::Budget;
 use super::frame::{self, ErrorCode, Frame, HEAD_LEN, Head, MAX_FRAME_SIZE, flag, kind};
-use super::hpack;
 use super::request::{self, Outgoing};
-use super::response::{self, ResponseHead};
+use super::response;
 use super::stream::{Streams, Upload};
 use crate::conn::Step;
-use crate::conn::h1::Answer;
-use crate::limits::{CONTROL_PER_RESET, HEAD_BYTES_MAX, INTERIM_MAX, OUT_MAX, STREAMS_BEFORE_SETTINGS};
+use crate::limits::{CONTROL_PER_RESET, HEAD_BYTES_MAX, STREAMS_BEFORE_SETTINGS};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// RFC 9113 section 6.9.1 and 6.5.2.
@@ -224,56 +226,6 @@ impl Client {
         }
     }
 
-    /// Sends of the request bodies what the windows and `out` have room for.
-    pub fn pump(&mut self, out: &mut Vec<u8>) {
-        let mut blocked = 0;
-        while blocked < self.uploads.len() && out.len() < OUT_MAX && self.window > 0 {
-            let Some(lane) = self.uploads.pop_front() else { return };
-            match self.upload_some(lane, out) {
-                None => blocked = 0,
-                Some(progress) => {
-                    self.uploads.push_back(lane);
-                    blocked = if progress { 0 } else { blocked + 1 };
-                }
-            }
-        }
-    }
-
-    /// One DATA frame; `None` when the body is sent whole or the stream is gone.
-    fn upload_some(&mut self, lane: u32, out: &mut Vec<u8>) -> Option<bool> {
-        let stream = self.streams.get(lane);
-        let (id, window) = (stream.id, stream.window.min(self.window));
-        let upload = stream.upload.as_mut()?;
-        let rest = &upload.body[upload.from..];
-        let len = rest.len().min(MAX_FRAME_SIZE as usize).min(usize::try_from(window).unwrap_or(0));
-        if upload.held || len == 0 {
-            return Some(false);
-        }
-        let last = len == rest.len();
-        let flags = if last { flag::END_STREAM } else { 0 };
-        let size = u32::try_from(len).unwrap_or(MAX_FRAME_SIZE);
-        Head { len: size, kind: kind::DATA, flags, stream: id }.write(out);
-        out.extend_from_slice(&rest[..len]);
-        upload.from += len;
-        stream.window -= i64::from(size);
-        self.window -= i64::from(size);
-        self.budget.earn(2);
-        if last {
-            stream.upload = None;
-            return None;
-        }
-        Some(true)
-    }
-
-    /// A request that waited long enough for `100 (Continue)` goes on without (RFC 9110 section 10.1.1).
-    pub fn release_uploads(&mut self, out: &mut Vec<u8>) {
-        self.streams
-            .live()
-            .filter_map(|stream| stream.upload.as_mut())
-            .for_each(|upload| upload.held = false);
-        self.pump(out);
-    }
-
     /// Gives a lane's request up.
     pub fn abandon(&mut self, lane: u32, out: &mut Vec<u8>) {
         let id = self.streams.at(lane).id;
@@ -439,116 +391,6 @@ impl Client {
         Ok(lane)
     }
 
-    /// A DATA frame without padding: its content is taken as it comes.
-    #[inline]
-    fn begin_data(
-        &mut self,
-        head: Head,
-        now: u64,
-        context: &Context,
-        out: &mut Vec<u8>,
-    ) -> Result<Option<Step>, Fatal> {
-        let end_stream = head.flags & flag::END_STREAM != 0;
-        let lane = self.account(head, head.len, now, out)?;
-        if head.len > 0 {
-            self.data = Some(Data { lane, left: head.len, end_stream });
-        }
-        let Some(lane) = lane else { return Ok(None) };
-        match self.judge_data(lane, context, out) {
-            None if head.len == 0 && end_stream => Ok(Some(self.finish(lane, context, out))),
-            None => Ok(None),
-            step => Ok(step),
-        }
-    }
-
-    /// Windows, budget and counts of a DATA frame with so much content.
-    #[inline]
-    fn account(
-        &mut self,
-        head: Head,
-        content: u32,
-        now: u64,
-        out: &mut Vec<u8>,
-    ) -> Result<Option<u32>, Fatal> {
-        let lane = self.lane_of(head.stream, now)?;
-        if content > 0 {
-            // After the end of its stream it is of no use to anybody.
-            if lane.is_some() {
-                self.budget.earn_by_data(head.len);
-            }
-        } else if head.flags & flag::END_STREAM == 0 {
-            self.charge(now)?;
-        }
-        // Never past the window: it is filled up long before.
-        self.used += head.len;
-        if self.used >= WINDOW_BATCH {
-            window_update(0, self.used, out);
-            self.used = 0;
-        }
-        if let Some(lane) = lane {
-            let stream = self.streams.get(lane);
-            stream.received += HEAD_LEN as u64 + u64::from(head.len);
-            stream.body += u64::from(content);
-        }
-        Ok(lane)
-    }
-
-    /// Content that comes before the response's head, past its length or past the limit ends the stream.
-    #[inline]
-    fn judge_data(&mut self, lane: u32, context: &Context, out: &mut Vec<u8>) -> Option<Step> {
-        let stream = self.streams.at(lane);
-        let kind = if stream.status == 0 || stream.length.is_some_and(|length| stream.body > length) {
-            ErrorKind::Protocol
-        } else if stream.body > context.body_limit {
-            ErrorKind::BodyLimit
-        } else {
-            return None;
-        };
-        Some(self.fail(lane, kind, out))
-    }
-
-    /// Takes content.
-    #[inline]
-    fn content(&mut self, data: Data, bytes: &[u8], context: &Context, out: &mut Vec<u8>) -> Taken {
-        let used = bytes.len().min(data.left as usize);
-        let left = data.left - u32::try_from(used).unwrap_or(data.left);
-        self.data = (left > 0).then_some(Data { left, ..data });
-        let Some(lane) = data.lane else { return (used, Ok(None)) };
-        if let Err(kind) = self.streams.get(lane).content.feed(&bytes[..used]) {
-            return (used, Ok(Some(self.fail(lane, kind, out))));
-        }
-        let ended = left == 0 && data.end_stream;
-        (used, Ok(ended.then(|| self.finish(lane, context, out))))
-    }
-
-    /// The response of a lane has ended.
-    #[inline]
-    fn finish(&mut self, lane: u32, context: &Context, out: &mut Vec<u8>) -> Step {
-        let stream = self.streams.get(lane);
-        let bodiless = context.to_head_request || matches!(stream.status, 204 | 304);
-        let whole = bodiless || stream.length.is_none_or(|length| length == stream.body);
-        let decoded = stream.content.finish();
-        if stream.status == 0 || !whole {
-            return self.fail(lane, ErrorKind::Protocol, out);
-        }
-        if let Err(kind) = decoded {
-            return self.fail(lane, kind, out);
-        }
-        let answer = Answer { status: stream.status, reusable: true };
-        if stream.upload.is_some() {
-            // The answer did not wait for the body (RFC 9113 section 8.1).
-            self.reset_stream(lane, ErrorCode::NO_ERROR, out);
-        }
-        self.streams.end(lane);
-        Step::Done { lane, answer }
-    }
-
-    fn fail(&mut self, lane: u32, kind: ErrorKind, out: &mut Vec<u8>) -> Step {
-        let code = if kind == ErrorKind::Protocol { ErrorCode::PROTOCOL_ERROR } else { ErrorCode::CANCEL };
-        self.reset_stream(lane, code, out);
-        Step::LaneFailed { lane, kind }
-    }
-
     /// Takes a whole frame.
     fn frame(
         &mut self,
@@ -680,102 +522,6 @@ impl Client {
             _ => ErrorKind::Reset,
         };
         Ok(Some(Step::LaneFailed { lane, kind }))
-    }
-
-    fn continuation(
-        &mut self,
-        fragment: &[u8],
-        end_headers: bool,
-        now: u64,
-        context: &Context,
-        out: &mut Vec<u8>,
-    ) -> Result<Option<Step>, Fatal> {
-        let Some(mut block) = self.block.take() else { return Err(BROKEN) };
-        if fragment.is_empty() && !end_headers {
-            self.charge(now)?;
-        }
-        block.bytes.extend_from_slice(fragment);
-        if block.bytes.len() > HEAD_BYTES_MAX {
-            return Err(Fatal { code: ErrorCode::ENHANCE_YOUR_CALM, kind: ErrorKind::HeaderLimit });
-        }
-        if !end_headers {
-            self.block = Some(block);
-            return Ok(None);
-        }
-        self.header_block(block.stream, block.end_stream, &block.bytes, now, context, out)
-    }
-
-    /// Takes a whole header block. It must be decoded even where the stream has ended: it may change the table.
-    #[inline]
-    fn header_block(
-        &mut self,
-        stream: u32,
-        end_stream: bool,
-        block: &[u8],
-        now: u64,
-        context: &Context,
-        out: &mut Vec<u8>,
-    ) -> Result<Option<Step>, Fatal> {
-        let lane = self.lane_of(stream, now)?;
-        let head = self.responses.read(block, context.redirects).map_err(|error| match error {
-            hpack::Error::TooLarge => {
-                Fatal { code: ErrorCode::ENHANCE_YOUR_CALM, kind: ErrorKind::HeaderLimit }
-            }
-            hpack::Error::Malformed => ErrorCode::COMPRESSION_ERROR.into(),
-        })?;
-        let Some(lane) = lane else { return Ok(None) };
-        let stream = self.streams.get(lane);
-        stream.received += (HEAD_LEN + block.len()) as u64;
-        if stream.first == 0 {
-            stream.first = now;
-        }
-        Ok(self.response_head(lane, head, end_stream, context, out))
-    }
-
-    #[inline]
-    fn response_head(
-        &mut self,
-        lane: u32,
-        head: ResponseHead,
-        end_stream: bool,
-        context: &Context,
-        out: &mut Vec<u8>,
-    ) -> Option<Step> {
-        let stream = self.streams.get(lane);
-        let trailers = stream.status != 0;
-        let wrong = if trailers { head.status != 0 || !end_stream } else { head.status == 0 };
-        if head.malformed || wrong || head.status == 101 || (head.status < 200 && !trailers && end_stream) {
-            return Some(self.fail(lane, ErrorKind::Protocol, out));
-        }
-        match head.status {
-            0 => {}
-            100..200 => return self.interim(lane, head.status, out),
-            _ => {
-                (stream.status, stream.length) = (head.status, head.length);
-                if !context.to_head_request && head.length.is_some_and(|length| length > context.body_limit) {
-                    return Some(self.fail(lane, ErrorKind::BodyLimit, out));
-                }
-                if context.decode && !end_stream && !context.to_head_request {
-                    stream.content.begin(head.coding, context.body_limit);
-                }
-            }
-        }
-        end_stream.then(|| self.finish(lane, context, out))
-    }
-
-    fn interim(&mut self, lane: u32, status: u16, out: &mut Vec<u8>) -> Option<Step> {
-        let stream = self.streams.get(lane);
-        stream.interim += 1;
-        if stream.interim > INTERIM_MAX {
-            return Some(self.fail(lane, ErrorKind::TooManyInterim, out));
-        }
-        if status == 100
-            && let Some(upload) = &mut stream.upload
-        {
-            upload.held = false;
-            self.pump(out);
-        }
-        None
     }
 }
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::conn::h1::Answer;
 
 const CONTEXT: Context =
     Context { to_head_request: false, body_limit: 1 << 20, decode: false, redirects: false };
