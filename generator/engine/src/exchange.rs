@@ -203,9 +203,25 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         self.queued.clear();
         while let Some(id) = self.dirty.pop() {
             self.conns[id.index()].dirty = false;
-            self.write(id);
+            self.write_on(id);
         }
         now
+    }
+
+    /// Writes what a connection has gathered, and goes on with request bodies while the socket takes all of it: only
+    /// a socket that was full says that it has room again.
+    fn write_on(&mut self, id: ConnId) {
+        loop {
+            self.write(id);
+            let link = &mut self.conns[id.index()].link;
+            if !link.is_written() || !self.driver.sent_whole(id) {
+                return;
+            }
+            link.pump();
+            if !link.has_output() {
+                return;
+            }
+        }
     }
 
     /// Writes what a connection has gathered.

@@ -216,6 +216,13 @@ impl Link {
             || self.tls.as_ref().is_some_and(|tls| tls.wants_write())
     }
 
+    /// All that was gathered has been taken.
+    #[inline]
+    #[must_use]
+    pub const fn is_written(&self) -> bool {
+        self.out.is_empty() && self.sealed.is_empty()
+    }
+
     /// Says goodbye where the protocol has words for it.
     pub fn goodbye(&mut self) {
         if let Http::Two(client) = &mut self.http {
