@@ -161,7 +161,15 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             }
             Step::LaneFailed { lane, kind } => {
                 let lane = self.lanes.id(id, lane);
-                self.lane_failed(lane, kind, now);
+                // A refused stream was not looked at, so its request may be sent again (RFC 9113 section 8.7).
+                if kind == ErrorKind::RefusedStream && self.send_again(lane) {
+                    self.place(lane, now);
+                    if self.conns[id.index()].leaving {
+                        self.leave_when_idle(id, now);
+                    }
+                } else {
+                    self.lane_failed(lane, kind, now);
+                }
             }
             Step::Unprocessed { lane } => {
                 let lane = self.lanes.id(id, lane);
