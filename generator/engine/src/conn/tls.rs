@@ -235,9 +235,10 @@ impl Session {
         Ok(())
     }
 
-    /// A broken record after the handshake is a broken connection.
+    /// A broken record after the handshake is a broken connection. In TLS 1.3 the server looks at the client's
+    /// certificate when the client's part has ended, so a refusal of it comes later too (RFC 8446 section 4.4.2.4).
     fn kind_now(&self, error: &Error) -> ErrorKind {
-        if self.connection.is_handshaking() {
+        if self.connection.is_handshaking() || refuses_client(error) {
             return kind_of(error);
         }
         match kind_of(error) {
@@ -281,6 +282,24 @@ impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Session").field("closed", &self.closed).finish_non_exhaustive()
     }
+}
+
+/// An alert about the client's certificate, or the lack of one (RFC 8446 section 6.2).
+fn refuses_client(error: &Error) -> bool {
+    use AlertDescription as A;
+    matches!(
+        error,
+        Error::AlertReceived(
+            A::CertificateRequired
+                | A::BadCertificate
+                | A::UnsupportedCertificate
+                | A::CertificateRevoked
+                | A::CertificateExpired
+                | A::CertificateUnknown
+                | A::UnknownCA
+                | A::AccessDenied
+        )
+    )
 }
 
 fn kind_of(error: &Error) -> ErrorKind {
