@@ -163,6 +163,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
                 let lane = self.lanes.id(id, lane);
                 // A refused stream was not looked at, so its request may be sent again (RFC 9113 section 8.7).
                 if kind == ErrorKind::RefusedStream && self.send_again(lane) {
+                    self.make_ready(lane, now);
                     self.place(lane, now);
                     if self.conns[id.index()].leaving {
                         self.leave_when_idle(id, now);
