@@ -36,7 +36,7 @@ fn a_server_that_goes_away_costs_no_stream() {
         (2, "http", "--h2c"),
         (2, "http", "--h2c -p 8"),
         (3, "https", "--http2 -p 8"),
-        (3, "https", "--http2 -p 100"),
+        (3, "https", "--http2 -p 40"),
     ];
     check("a_server_that_goes_away_costs_no_stream", &cases);
 }
@@ -59,7 +59,7 @@ fn an_open_load_outlives_its_connections() {
         .flat_map(|io| [(2, "http", "--h2c"), (3, "https", trust.as_str())].map(|case| (io, case)))
     {
         let target = url(&nginx, site, scheme, "100");
-        agrees(&nginx, &format!("-q 1000 -z 1s -c 2 -p 8 --io {io} {flags} {target}"), 1_000);
+        agrees(&nginx, &format!("-q 1000 -z 500ms -c 2 -p 8 --io {io} {flags} {target}"), 500);
     }
 }
 
@@ -76,7 +76,7 @@ fn streams_wait_until_the_server_takes_them() {
     for io in IO {
         for (site, scheme, flags) in [(2, "http", "--h2c"), (3, "https", trust.as_str())] {
             let target = url(&nginx, site, scheme, "4k");
-            for load in ["-n 1000 -c 1", "-n 1000 -c 4", "-q 1000 -n 1000 -c 2"] {
+            for load in ["-n 1000 -c 1", "-n 1000 -c 4", "-q 4000 -n 1000 -c 2"] {
                 agrees(&nginx, &format!("{load} -p 32 --io {io} {flags} {target}"), 1_000);
             }
         }

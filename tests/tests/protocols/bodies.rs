@@ -1,8 +1,10 @@
 //! Bodies of requests arrive whole, byte for byte, however they are framed.
 
 use std::fs;
+use std::time::Duration;
 
 use brunt_tests::certificates::{Certificates, Holder};
+use brunt_tests::garbage::{Act, Server};
 use brunt_tests::nghttpd::Nghttpd;
 use brunt_tests::nginx::{Nginx, Site};
 use brunt_tests::turn;
@@ -78,6 +80,21 @@ fn without_their_length_over_http2() {
     check("without_their_length_over_http2", &flags);
 }
 
+/// A server that said something may take its time before it answers; its head is not late by that.
+#[test]
+fn an_interim_answer_is_no_late_head() {
+    let _turn = turn();
+    let (early, head) = ("HTTP/1.1 103 Early Hints\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Le");
+    let long = Act::Pause(Duration::from_millis(2_400));
+    let later = Act::Pause(Duration::from_millis(50));
+    for io in IO {
+        let rest = Act::send("ngth: 2\r\n\r\nok");
+        let script = [Act::send(early), long.clone(), Act::send(head), later.clone(), rest];
+        let server = Server::start(&script);
+        completes(&format!("-n 4 -c 4 --io {io} {}", server.url()), 4);
+    }
+}
+
 #[test]
 fn after_a_continue() {
     check(
@@ -101,8 +118,9 @@ fn after_a_continue_over_http2() {
     }
 }
 
-/// A window of 16 KiB has to be opened again and again for each stream (RFC 9113 section 5.2), and what is sent comes
-/// back.
+/// A window of 64 KiB has to be opened again and again for each stream (RFC 9113 section 5.2), and what is sent comes
+/// back. It is not smaller than what the server grants before its SETTINGS: then it could end streams for what was
+/// sent before them (section 6.9.3).
 #[test]
 fn through_a_narrow_window() {
     let _turn = turn();
@@ -111,7 +129,7 @@ fn through_a_narrow_window() {
     let (file, _) = body(&directory, MIB);
     let trust = format!("--http2 --cacert {}", made.authority());
     for (certificates, flags) in [(None, "--h2c"), (Some(&made), trust.as_str())] {
-        let options = ["--echo-upload", "-w", "14", "-W", "14"];
+        let options = ["--echo-upload", "-w", "16", "-W", "16"];
         let Some(server) = Nghttpd::start_or_skip("through_a_narrow_window", certificates, &options) else {
             return;
         };

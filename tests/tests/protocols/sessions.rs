@@ -87,7 +87,7 @@ fn a_server_that_speaks_something_else_is_told_by_name() {
             (trust.clone(), clear.replace("http:", "https:"), "tls_handshake"),
             (format!("--http2 {trust}"), clear.replace("http:", "https:"), "tls_handshake"),
         ] {
-            fails(&format!("{LOAD} --io {io} {flags} {target}"), kind);
+            fails(&format!("-n 8 -c 4 --io {io} {flags} {target}"), kind);
         }
         let answered = measure(&format!("{LOAD} --io {io} {}", secure.replace("https:", "http:")));
         answered.expect_counts(3).expect_errors(&[("status", 40)]);
