@@ -93,7 +93,8 @@ fn check_redirect(nginx: &Nginx, flags: &str, redirect: &Redirect, url: &dyn Fn(
         nginx.logged()[before..].iter().map(|line| (line.path.clone(), line.status)).collect();
     let all = std::iter::repeat_n(steps.iter(), COUNT).flatten();
     let mut wanted: Vec<_> = all.map(|(path, status)| ((*path).to_owned(), *status)).collect();
-    (logged.sort(), wanted.sort());
+    logged.sort();
+    wanted.sort();
     assert_eq!(logged, wanted, "{}", measured.story());
     let status = match end {
         Ok(status) => {
