@@ -228,7 +228,8 @@ impl Measured {
         );
         let failed: u64 = self.report.errors.values().sum();
         assert!(failed == t.failed, "{failed} errors, {} failed\n{}", t.failed, self.story());
-        let answered_badly = self.errors("status");
+        // A redirect that is refused is an answer too, with its status.
+        let answered_badly = self.errors("status") + self.errors("redirect_refused");
         let answers = self.report.answers();
         assert!(answers == t.completed + answered_badly, "{answers} answers do not add up\n{}", self.story());
         self

@@ -3,18 +3,23 @@
 //! Rules: no sleep instead of a condition; every wait has a deadline and says what it waited for; every process is
 //! ended by its id; what this machine lacks is a skip with its reason, never a silent pass.
 
+pub mod apache;
 pub mod brunt;
+pub mod certificates;
 pub mod clean;
 pub mod clock;
 pub mod cpu_share;
+pub mod daemon;
 pub mod data;
 pub mod formats;
 pub mod garbage;
 pub mod hog;
 pub mod netns;
+pub mod nghttpd;
 pub mod nginx;
 pub mod origin;
 pub mod process;
+pub mod proxy;
 pub mod skip;
 mod wire;
 pub mod zoo;

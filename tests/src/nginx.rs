@@ -1,4 +1,6 @@
 //! A real nginx in a temporary directory: its own configuration, one worker, an access log to count by.
+//!
+//! It always has a server in clear text, which the harness asks, and further ones where a test names them.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -11,6 +13,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use crate::certificates::{Certificates, Holder};
 use crate::{clock, process, skip};
 
 const START_DEADLINE: Duration = Duration::from_secs(5);
@@ -31,7 +34,35 @@ pub struct Nginx {
     child: Child,
     port: u16,
     has_ipv6: bool,
+    /// Of the further servers.
+    sites: Vec<u16>,
     markers: std::cell::Cell<u32>,
+}
+
+/// A further server of the same nginx, with the same files, on a port of its own of 127.0.0.1.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// Parameters of `listen`, such as `ssl http2`.
+    pub listen: &'static str,
+    /// The rest of the server's block; `{dir}` in it becomes the path of the temporary directory.
+    pub directives: String,
+}
+
+impl Site {
+    #[must_use]
+    pub fn new(listen: &'static str, directives: &str) -> Self {
+        Self { listen, directives: directives.to_owned() }
+    }
+
+    /// One that shows this holder's certificate.
+    #[must_use]
+    pub fn secure(listen: &'static str, certificates: &Certificates, holder: Holder, more: &str) -> Self {
+        let (certificate, key) = (certificates.certificate(holder), certificates.key(holder));
+        Self {
+            listen,
+            directives: format!("ssl_certificate {certificate}; ssl_certificate_key {key}; {more}"),
+        }
+    }
 }
 
 /// One line of the access log.
@@ -45,6 +76,22 @@ pub struct Logged {
     /// The client's address; `unix:` for a unix socket.
     pub peer: String,
     pub connection: u64,
+    pub way: Way,
+}
+
+/// How a request came. Empty is what there was not.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Way {
+    /// Such as `HTTP/2.0`.
+    pub protocol: String,
+    /// Such as `TLSv1.3`.
+    pub tls: String,
+    /// Was the TLS session of the connection resumed?
+    pub resumed: bool,
+    /// The name that the client asked for in its handshake (RFC 6066 section 3).
+    pub server_name: String,
+    /// The header Expect.
+    pub expect: String,
 }
 
 impl Nginx {
@@ -55,24 +102,36 @@ impl Nginx {
     }
 
     /// The same, closing each connection after so many requests.
-    ///
-    /// # Panics
-    /// When nginx is here and does not start.
     #[must_use]
     pub fn with_keepalive_or_skip(test: &str, keepalive_requests: u32) -> Option<Self> {
+        Self::configured_or_skip(test, keepalive_requests, &[])
+    }
+
+    /// The same as [`Self::start_or_skip`], with these further servers.
+    #[must_use]
+    pub fn with_sites_or_skip(test: &str, sites: &[Site]) -> Option<Self> {
+        Self::configured_or_skip(test, KEEPALIVE_REQUESTS, sites)
+    }
+
+    /// # Panics
+    /// When nginx is here and does not start.
+    fn configured_or_skip(test: &str, keepalive_requests: u32, sites: &[Site]) -> Option<Self> {
         if !skip::has_program("nginx") {
             skip::skip(test, "needs nginx (apt-get install nginx)");
             return None;
         }
+        let mut last = String::new();
         for _ in 0..START_ATTEMPTS {
-            if let Some(nginx) = Self::try_start(keepalive_requests) {
-                return Some(nginx);
+            match Self::try_start(keepalive_requests, sites) {
+                Ok(nginx) => return Some(nginx),
+                Err(why) => last = why,
             }
         }
-        panic!("nginx did not start in {START_ATTEMPTS} attempts");
+        panic!("nginx did not start in {START_ATTEMPTS} attempts: {last}");
     }
 
-    fn try_start(keepalive_requests: u32) -> Option<Self> {
+    /// Starts one; when it ended instead, the error is what it logged.
+    fn try_start(keepalive_requests: u32, sites: &[Site]) -> Result<Self, String> {
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
         let (port, has_ipv6) = free_port();
         let root = directory.path().join("www");
@@ -81,7 +140,10 @@ impl Nginx {
             fs::write(root.join(name), vec![b'x'; size]).expect("a new directory is writable");
         }
         let config = directory.path().join("nginx.conf");
-        let text = configuration(&directory, port, has_ipv6, keepalive_requests);
+        let ports: Vec<u16> = sites.iter().map(|_| free_port().0).collect();
+        let servers: String =
+            sites.iter().zip(&ports).map(|(site, port)| server(&directory, site, *port)).collect();
+        let text = configuration(&directory, port, has_ipv6, keepalive_requests, &servers);
         fs::write(&config, text).expect("a new directory is writable");
         let child = Command::new("nginx")
             .arg("-e")
@@ -95,8 +157,8 @@ impl Nginx {
             .stderr(Stdio::null())
             .spawn()
             .expect("nginx is installed");
-        let mut nginx = Self { directory, child, port, has_ipv6, markers: 0.into() };
-        nginx.accepts().then_some(nginx)
+        let mut nginx = Self { directory, child, port, has_ipv6, sites: ports, markers: 0.into() };
+        if nginx.accepts() { Ok(nginx) } else { Err(nginx.error_log()) }
     }
 
     /// Waits until it answers; false if it ended instead.
@@ -125,6 +187,24 @@ impl Nginx {
     #[must_use]
     pub fn url_ipv6(&self, path: &str) -> Option<String> {
         self.has_ipv6.then(|| format!("http://[::1]:{}/{path}", self.port))
+    }
+
+    /// The port of a further server, in the order in which they were named.
+    #[must_use]
+    pub fn port_of(&self, site: usize) -> u16 {
+        self.sites[site]
+    }
+
+    /// A file below the root of all servers, as it is now; `None` where there is none.
+    #[must_use]
+    pub fn stored(&self, path: &str) -> Option<Vec<u8>> {
+        fs::read(self.directory.path().join("www").join(path)).ok()
+    }
+
+    /// What it complained about.
+    #[must_use]
+    pub fn error_log(&self) -> String {
+        fs::read_to_string(self.directory.path().join("error.log")).unwrap_or_default()
     }
 
     #[must_use]
@@ -202,7 +282,27 @@ impl Drop for Nginx {
     }
 }
 
-fn configuration(directory: &TempDir, port: u16, has_ipv6: bool, keepalive_requests: u32) -> String {
+/// The block of a further server.
+fn server(directory: &TempDir, site: &Site, port: u16) -> String {
+    let dir = directory.path().to_string_lossy();
+    let directives = site.directives.replace("{dir}", &dir);
+    let listen = site.listen;
+    // nginx sends the head and a file's content in two calls, and on HTTP/2 in clear text waits with the second until
+    // the first is acknowledged (Nagle): 40 ms for each request that is alone on its connection.
+    let whole = if listen == "http2" { "sendfile off;" } else { "" };
+    format!(
+        "server {{\n    listen 127.0.0.1:{port} backlog=4096 {listen};\n    root {dir}/www;\n    {whole}\n    \
+         {directives}\n  }}\n"
+    )
+}
+
+fn configuration(
+    directory: &TempDir,
+    port: u16,
+    has_ipv6: bool,
+    keepalive_requests: u32,
+    servers: &str,
+) -> String {
     let dir = directory.path().display();
     let mut text = String::new();
     if skip::is_root() {
@@ -217,11 +317,12 @@ fn configuration(directory: &TempDir, port: u16, has_ipv6: bool, keepalive_reque
         text,
         "daemon off;\nworker_processes 1;\n{}worker_rlimit_nofile 20000;\npid {dir}/pid;\n\
          events {{ worker_connections 16000; }}\nhttp {{\n{temporary}  default_type text/plain;\n\
-         log_format counted '$status $bytes_sent $request_method $uri $remote_addr $connection';\n\
-         access_log {dir}/access.log counted;\n  keepalive_requests {keepalive_requests};\n\
+         log_format counted '$status $bytes_sent $request_method $uri $remote_addr $connection \
+         $server_protocol $ssl_protocol $ssl_session_reused $ssl_server_name $http_expect';\n\
+         access_log {dir}/access.log counted;\n  ssl_protocols TLSv1.2 TLSv1.3;\n  keepalive_requests {keepalive_requests};\n\
          keepalive_timeout 60s;\n  sendfile on;\n  reset_timedout_connection on;\n\
          server {{\n    listen 127.0.0.1:{port} backlog=4096;\n    {ipv6}\n    listen unix:{dir}/nginx.sock;\n\
-         root {dir}/www;\n    location = / {{ return 200 'hello'; }}\n  }}\n}}\n",
+         root {dir}/www;\n    location = / {{ return 200 'hello'; }}\n  }}\n{servers}}}\n",
         affinity()
     )
     .expect("writing to a string does not fail");
@@ -244,7 +345,7 @@ fn free_port() -> (u16, bool) {
 
 fn parse_line(line: &str) -> Logged {
     let fields: Vec<_> = line.split(' ').collect();
-    let [status, bytes, method, path, peer, connection] = fields[..] else {
+    let [status, bytes, method, path, peer, connection, ref way @ ..] = fields[..] else {
         panic!("not a line of the access log: {line}")
     };
     let number = |text: &str| text.parse().unwrap_or_else(|_| panic!("not a line of the access log: {line}"));
@@ -255,7 +356,20 @@ fn parse_line(line: &str) -> Logged {
         path: path.to_owned(),
         peer: peer.to_owned(),
         connection: number(connection),
+        way: parse_way(way).unwrap_or_else(|| panic!("not a line of the access log: {line}")),
     }
+}
+
+fn parse_way(fields: &[&str]) -> Option<Way> {
+    let text = |field: &str| if field == "-" { String::new() } else { field.to_owned() };
+    let [protocol, tls, reused, server_name, expect] = fields[..] else { return None };
+    Some(Way {
+        protocol: text(protocol),
+        tls: text(tls),
+        resumed: reused == "r",
+        server_name: text(server_name),
+        expect: text(expect),
+    })
 }
 
 #[cfg(test)]

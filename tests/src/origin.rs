@@ -59,7 +59,7 @@ impl Origin {
 }
 
 /// Does somebody listen at this port, in the network that this process is in?
-fn listens(pid: Pid, port: u16) -> bool {
+pub(crate) fn listens(pid: Pid, port: u16) -> bool {
     let sockets = fs::read_to_string(format!("/proc/{}/net/tcp", pid.as_raw_nonzero())).unwrap_or_default();
     let end = format!(":{port:04X}");
     sockets.lines().any(|line| {

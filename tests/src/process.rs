@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _};
+use std::os::unix::fs::FileExt as _;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -107,6 +108,26 @@ impl Running {
         kill_process(self.pid(), signal).unwrap_or_else(|error| panic!("{}: {signal:?}: {error}", self.what));
     }
 
+    /// Has it ended by itself? It is not reaped, so its id stays its own.
+    ///
+    /// # Panics
+    /// When the system does not say.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        let pidfd = pidfd_open(self.pid(), PidfdFlags::empty()).expect("an own child can be watched");
+        let now = Duration::ZERO.try_into().expect("a constant that fits");
+        poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&now)).expect("an own child can be watched") > 0
+    }
+
+    /// What it has written to stdout and to stderr until now.
+    ///
+    /// # Panics
+    /// When the files cannot be read.
+    #[must_use]
+    pub fn output_now(&self) -> [String; 2] {
+        self.output.each_ref().map(|file| read_so_far(file).expect("an own file can be read"))
+    }
+
     /// Waits for its end.
     ///
     /// # Panics
@@ -162,6 +183,13 @@ impl Drop for Running {
             let _ = child.wait();
         }
     }
+}
+
+/// Reads by position: the process shares the file's offset, which must stay where it writes.
+fn read_so_far(file: &File) -> io::Result<String> {
+    let mut bytes = vec![0; usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX)];
+    file.read_exact_at(&mut bytes, 0)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn read_all(file: &mut File) -> io::Result<String> {

@@ -12,6 +12,7 @@ use crate::conn::tls::Session;
 use crate::core_loop::CoreLoop;
 use crate::io::{ConnId, Driver, Route};
 use crate::lane::{LaneId, Phase};
+use crate::limits::RESENDS_MAX;
 use crate::settings::{NEVER, Work, backoff_ns};
 
 /// Where a connection stands.
@@ -64,7 +65,9 @@ pub(crate) struct Conn {
     route: Route,
     /// Addresses tried for the present connect.
     tries: usize,
-    /// Connections in a row that brought no answer.
+    /// This connection brought an answer.
+    pub(crate) answered: bool,
+    /// Connections in a row that brought none.
     pub(crate) failures: u32,
     /// Since when a frame has not ended; 0 where none is open.
     pub(crate) midway_since: u64,
@@ -86,6 +89,7 @@ impl Conn {
             begun: 0,
             route: Route::default(),
             tries: 0,
+            answered: false,
             failures: 0,
             midway_since: 0,
         }
@@ -105,7 +109,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         let conn = &mut self.conns[id.index()];
         (conn.state, conn.leaving, conn.held, conn.midway_since) = (State::Connecting, false, 0, 0);
         (conn.route, conn.begun) = (route, begun);
-        (conn.gather_until, conn.service_ns) = (0, 0);
+        (conn.gather_until, conn.service_ns, conn.answered) = (0, 0, false);
         conn.batch.clear();
         conn.batch.reserve(self.lanes.per_connection() as usize);
         conn.tries += 1;
@@ -296,12 +300,11 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         if !self.settings.closed {
             self.forget_idle(id);
         }
-        let mut failed = false;
         for lane in self.lanes.of(id) {
-            failed |= self.end_lane(lane, end, now);
+            self.end_lane(lane, end, now);
         }
         self.conns[id.index()].state = State::Closed;
-        self.after_close(id, failed, now);
+        self.after_close(id, now);
     }
 
     /// Until the end of the connection is an end of a message too. `None`: the connection has ended meanwhile.
@@ -313,7 +316,8 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
                 let lane = self.lanes.id(id, lane);
                 let outcome =
                     brunt_model::snapshot::judge(answer.status, self.settings.plan.accepts(answer.status));
-                self.conns[id.index()].failures = 0;
+                let conn = &mut self.conns[id.index()];
+                (conn.failures, conn.answered) = (0, true);
                 self.finish(lane, outcome, now);
                 Some(End::Unanswered)
             }
@@ -322,17 +326,17 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         }
     }
 
-    /// What becomes of a lane whose connection ends; true if its request failed by it.
-    fn end_lane(&mut self, id: LaneId, end: End, now: u64) -> bool {
+    /// What becomes of a lane whose connection ends.
+    fn end_lane(&mut self, id: LaneId, end: End, now: u64) {
         let lane = self.lanes.get(id);
         let again = match (lane.phase, end) {
-            (Phase::Empty | Phase::Waiting, _) => return false,
+            (Phase::Empty | Phase::Waiting, _) => return,
             (Phase::Queued, End::Failed(ErrorKind::ClosedEarly | ErrorKind::Goaway)) => true,
             (_, End::Unanswered) => true,
             _ => false,
         };
-        if again && self.send_again(id) {
-            return false;
+        if again && self.send_again(id, RESENDS_MAX) {
+            return;
         }
         self.note_received(id);
         let kind = match end {
@@ -340,15 +344,14 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             End::Eof | End::Unanswered => ErrorKind::ClosedEarly,
         };
         self.finish(id, Outcome::Failed(kind), now);
-        true
     }
 
-    /// Lets a request wait for another connection, once; false when it did so before.
-    pub(crate) fn send_again(&mut self, id: LaneId) -> bool {
+    /// Lets a request that the server did not begin with be sent again; false when that was tried often enough.
+    pub(crate) fn send_again(&mut self, id: LaneId, times: u8) -> bool {
         let lane = self.lanes.get(id);
         match &mut lane.job {
-            Some(job) if !job.reconnected => {
-                job.reconnected = true;
+            Some(job) if job.resent < times => {
+                job.resent += 1;
                 lane.phase = Phase::Waiting;
                 self.lanes.set_deadline(id, NEVER);
                 true
@@ -357,20 +360,20 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         }
     }
 
-    /// What a place does once its connection is gone. `failed`: requests failed by that.
-    fn after_close(&mut self, id: ConnId, failed: bool, now: u64) {
-        let waiting = self.lanes.of(id).any(|lane| self.lanes.at(lane).phase == Phase::Waiting);
-        let conn = &self.conns[id.index()];
+    /// What a place does once its connection is gone.
+    fn after_close(&mut self, id: ConnId, now: u64) {
         if self.settings.closed {
+            let conn = &mut self.conns[id.index()];
             // Whoever ends connections without an answer is not run against without a pause.
-            if failed && conn.failures > 0 {
+            if conn.failures > 0 && !conn.answered {
                 self.back_off(id, now);
             } else {
-                self.conns[id.index()].failures += u32::from(failed);
+                conn.failures += u32::from(!conn.answered);
                 self.back_again(id, now);
             }
             return;
         }
+        let waiting = self.lanes.of(id).any(|lane| self.lanes.at(lane).phase == Phase::Waiting);
         if waiting {
             self.begin_connect(id, now);
         } else {

@@ -27,7 +27,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         }
         *remaining -= 1;
         self.recorder.scheduled(intended);
-        self.begin_job(user, Job { intended, ready: intended, capped: false, reconnected: false });
+        self.begin_job(user, Job { intended, ready: intended, capped: false, resent: 0 });
         self.place(user, intended);
     }
 
@@ -65,7 +65,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         let Arrival { intended, dispatched, capped } = arrival;
         // Waiting for a connection to be made is the target's time; coming late to the slot is ours.
         let ready = if capped { intended } else { now - (dispatched - intended) };
-        self.begin_job(lane, Job { intended, ready, capped, reconnected: false });
+        self.begin_job(lane, Job { intended, ready, capped, resent: 0 });
         self.place(lane, now);
     }
 
@@ -161,7 +161,8 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
     pub(crate) fn complete(&mut self, id: LaneId, reusable: bool, outcome: Outcome, now: u64) {
         let conn_id = self.lanes.conn(id);
         let conn = &mut self.conns[conn_id.index()];
-        (conn.failures, conn.service_ns) = (0, now.saturating_sub(self.lanes.at(id).sent));
+        (conn.failures, conn.answered) = (0, true);
+        conn.service_ns = now.saturating_sub(self.lanes.at(id).sent);
         self.finish(id, outcome, now);
         // An answer may come before the request is out; what is left of it must not meet the next one. Where others
         // share the connection, what is left may be theirs.

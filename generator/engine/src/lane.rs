@@ -36,8 +36,8 @@ pub(crate) struct Job {
     pub(crate) ready: u64,
     /// It had waited with all allowed connections in use.
     pub(crate) capped: bool,
-    /// Its connection ended before the server began with it, and it got another.
-    pub(crate) reconnected: bool,
+    /// How often it was sent again because the server did not begin with it.
+    pub(crate) resent: u8,
 }
 
 /// A request that goes where an answer redirected it.

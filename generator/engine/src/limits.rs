@@ -108,6 +108,10 @@ pub const GATHERED_NS_MIN: u64 = 20_000;
 /// Connections with something to write before all are written.
 pub const DIRTY_MAX: usize = 64;
 
+/// How often a request is sent again that the server did not begin with. A server that takes fewer requests of a
+/// connection than it is sent leaves some out several times; one that takes none must come to an end.
+pub const RESENDS_MAX: u8 = 8;
+
 /// Streams opened before the server's SETTINGS came; RFC 9113 section 6.5.2 recommends that servers take no fewer.
 pub const STREAMS_BEFORE_SETTINGS: u32 = 100;
 

@@ -11,7 +11,7 @@ use crate::connection::{End, State};
 use crate::core_loop::CoreLoop;
 use crate::io::{ConnId, Driver, Event};
 use crate::lane::{LaneId, Phase};
-use crate::limits::{CONTINUE_NS, HEAD_BYTE_NS, HEAD_DEADLINE_NS, HEAD_GRACE_NS};
+use crate::limits::{CONTINUE_NS, HEAD_BYTE_NS, HEAD_DEADLINE_NS, HEAD_GRACE_NS, RESENDS_MAX};
 use crate::settings::Work;
 
 impl<D: Driver, C: Clock> CoreLoop<D, C> {
@@ -165,12 +165,22 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             }
             Step::LaneFailed { lane, kind } => {
                 let lane = self.lanes.id(id, lane);
-                self.lane_failed(lane, kind, now);
+                // A refused stream was not looked at, so its request may be sent again (RFC 9113 section 8.7). Once: the
+                // first time may be for want of SETTINGS, the second is the server's answer.
+                if kind == ErrorKind::RefusedStream && self.send_again(lane, 1) {
+                    self.make_ready(lane, now);
+                    self.place(lane, now);
+                    if self.conns[id.index()].leaving {
+                        self.leave_when_idle(id, now);
+                    }
+                } else {
+                    self.lane_failed(lane, kind, now);
+                }
             }
             Step::Unprocessed { lane } => {
                 let lane = self.lanes.id(id, lane);
                 self.begin_leaving(id, now);
-                if self.send_again(lane) {
+                if self.send_again(lane, RESENDS_MAX) {
                     self.conns[id.index()].held += 1;
                     self.move_elsewhere(lane, now);
                     self.leave_when_idle(id, now);

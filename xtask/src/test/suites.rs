@@ -62,6 +62,12 @@ pub(crate) const SUITES: &[Suite] = &[
         ],
     },
     Suite {
+        name: "protocols",
+        about: "the command `brunt` over TLS, HTTP/2 and proxies, against real servers",
+        tools: &[NGINX, NGHTTPD, APACHE, TINYPROXY, MICROSOCKS],
+        steps: &[BUILD_BRUNT, end_to_end(&["-p", "brunt-tests", "--test", "protocols"])],
+    },
+    Suite {
         name: "conformance",
         about: "the protocol codecs against public collections of cases",
         tools: &[],
@@ -91,6 +97,11 @@ pub(crate) const FMT: &[&str] = &["fmt", "--all", "--check"];
 pub(crate) const CLIPPY: &[&str] = &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
 
 const NGINX: Tool = Tool { program: "nginx", package: "nginx" };
+const NGHTTPD: Tool = Tool { program: "nghttpd", package: "nghttp2-server" };
+/// The program and its modules without the service.
+const APACHE: Tool = Tool { program: "apache2", package: "apache2-bin" };
+const TINYPROXY: Tool = Tool { program: "tinyproxy", package: "tinyproxy-bin" };
+const MICROSOCKS: Tool = Tool { program: "microsocks", package: "microsocks" };
 /// Makes network namespaces, in which ports and routes can run out.
 const IP: Tool = Tool { program: "ip", package: "iproute2" };
 /// Sets the limits of such a namespace.

@@ -104,6 +104,12 @@ impl H1 {
         matches!(self.state, State::Head)
     }
 
+    /// An interim head came before.
+    #[must_use]
+    pub const fn was_interim(&self) -> bool {
+        self.interim > 0
+    }
+
     /// The server asked for the body (RFC 9110 section 10.1.1).
     #[must_use]
     pub const fn continued(&self) -> bool {

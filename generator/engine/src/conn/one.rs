@@ -68,9 +68,11 @@ impl One {
         self.order.len()
     }
 
+    /// The answer's first head has not ended. One that follows an interim head may take as long as the request: the
+    /// server said that it is at work (RFC 9110 section 15.2).
     #[must_use]
     pub const fn in_head(&self) -> bool {
-        self.machine.in_head()
+        self.machine.in_head() && !self.machine.was_interim()
     }
 
     #[must_use]

@@ -5,8 +5,12 @@ use crate::conn::h2::frame::{Head, MAX_FRAME_SIZE, flag, kind};
 use crate::limits::OUT_MAX;
 
 impl Client {
-    /// Sends of the request bodies what the windows and `out` have room for.
+    /// Sends of the request bodies what the windows and `out` have room for. Before the server has told its window they
+    /// wait: it may reset what does not fit a smaller one (RFC 9113 section 6.9.3).
     pub fn pump(&mut self, out: &mut Vec<u8>) {
+        if !self.peer.greeted {
+            return;
+        }
         let mut blocked = 0;
         while blocked < self.uploads.len() && out.len() < OUT_MAX && self.window > 0 {
             let Some(lane) = self.uploads.pop_front() else { return };
