@@ -4,6 +4,8 @@
 //! rest is long, its connections change to single receives: a buffer for the head, then one receive that discards
 //! the body in the kernel (`MSG_TRUNC`, tcp(7)), so that large bodies cost neither copies nor completions.
 
+mod ring;
+
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
@@ -13,6 +15,7 @@ use brunt_model::plan::Plan;
 use io_uring::types::{CancelBuilder, Fd, SubmitArgs, Timespec};
 use io_uring::{IoUring, cqueue, opcode, squeue};
 
+use self::ring::{Completion, GENERATION_MASK, Op, build_ring, timespec, user_data};
 use super::buffers::Buffers;
 use super::outbox::Outbox;
 use super::socket::{Routes, is_shut_out, shut};
@@ -28,32 +31,10 @@ const MANY: usize = 1024;
 const BUFFERS_MIN: usize = 16;
 /// Connections that are ready at once and find no buffer are armed again, which costs.
 const BUFFERS_MAX: usize = 8 * 1024;
-const SUBMISSIONS: u32 = 256;
-const COMPLETIONS_MAX: u32 = 1 << 16;
 /// Completions that end a wait for the next quantum early.
 const TOGETHER: usize = 64;
 /// Completions taken from the shared queue at once.
 const TAKEN: usize = 64;
-
-/// What an operation was, kept in the high byte of its `user_data`.
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
-#[repr(u8)]
-enum Op {
-    Connect = 1,
-    Send = 2,
-    Receive = 3,
-    Skip = 4,
-    Cancel = 5,
-    Timer = 6,
-    Writable = 7,
-    Rough = 8,
-}
-
-const GENERATION_MASK: u32 = 0xff_ffff;
-
-fn user_data(op: Op, generation: u32, conn: ConnId) -> u64 {
-    (op as u64) << 56 | u64::from(generation & GENERATION_MASK) << 32 | u64::from(conn.0)
-}
 
 /// How a connection's receive stands.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -76,13 +57,6 @@ struct Slot {
     outbox: Outbox,
     /// Bytes to discard with the next single receive.
     skip: u64,
-}
-
-#[derive(Copy, Clone, Default)]
-struct Completion {
-    user_data: u64,
-    result: i32,
-    flags: u32,
 }
 
 /// One core's ring with its sockets.
@@ -126,24 +100,6 @@ pub(crate) fn probe() -> io::Result<()> {
     // SAFETY: nothing was submitted, and the group is unregistered.
     unsafe { buffers.free() };
     Ok(())
-}
-
-fn build_ring(connections: usize) -> io::Result<IoUring> {
-    let wanted = u32::try_from(connections * 2).unwrap_or(COMPLETIONS_MAX);
-    let mut builder = IoUring::builder();
-    builder
-        .setup_single_issuer()
-        .setup_submit_all()
-        .setup_defer_taskrun()
-        .setup_coop_taskrun()
-        .setup_taskrun_flag()
-        .setup_cqsize(wanted.next_power_of_two().clamp(SUBMISSIONS * 2, COMPLETIONS_MAX));
-    // Linux 6.6 can leave out an indirection; 6.1, which has all else, refuses the flag.
-    builder.clone().setup_no_sqarray().build(SUBMISSIONS).or_else(|_| builder.build(SUBMISSIONS))
-}
-
-fn timespec(nanos: u64) -> Timespec {
-    Timespec::from(std::time::Duration::from_nanos(nanos))
 }
 
 impl Uring {
