@@ -104,7 +104,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
     ) -> Self {
         let (connections, lanes) = (connections_of(plan, share), plan.lanes());
         let (worker, core, names) = (share.worker, share.core, plan.request_names().len());
-        let settings = Settings::new(plan, share);
+        let settings = Settings::new(plan, share, pace);
         let place = || Conn::new(Link::new(plan.protocol));
         Self {
             conns: std::iter::repeat_with(place).take(connections as usize).collect(),
@@ -333,6 +333,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         }
         let wait = match &self.work {
             Work::Open { pacer, .. } if self.sending => pacer.wait(now, other),
+            Work::Closed { .. } if self.settings.reads_together => Wait::Gather(other),
             _ => Wait::Sleep(other),
         };
         match wait {
@@ -357,7 +358,11 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             // A long request goes on once it is known what has come meanwhile.
             return self.spin(now, now);
         }
-        self.driver.wait_roughly(now, until);
+        if self.settings.reads_together {
+            self.driver.wait_together(now, until);
+        } else {
+            self.driver.wait_roughly(now, until);
+        }
         self.waited(until);
     }
 

@@ -60,6 +60,8 @@ pub(crate) struct Settings {
     pub(crate) multiplexed: bool,
     /// Requests of one connection may go out together.
     pub(crate) gathers: bool,
+    /// Answers may gather before the core is woken for them.
+    pub(crate) reads_together: bool,
     /// Request bodies wait for `100 (Continue)`.
     pub(crate) continues: bool,
     pub(crate) plan: Arc<Plan>,
@@ -69,7 +71,7 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    pub(crate) fn new(plan: &Arc<Plan>, share: Share) -> Self {
+    pub(crate) fn new(plan: &Arc<Plan>, share: Share, pace: Pace) -> Self {
         let connects_ahead = match plan.load {
             Load::Closed { connections, .. } => share.of(u64::from(connections)),
             Load::Open { warm_connections, .. } => share.of(u64::from(warm_connections)),
@@ -86,6 +88,7 @@ impl Settings {
             direct: is_direct(plan),
             multiplexed: matches!(plan.protocol, Protocol::Http2 { .. }),
             gathers: !plan.load.is_open() && plan.lanes() > 1,
+            reads_together: !plan.load.is_open() && pace == Pace::Efficient,
             continues: plan.request.expects_continue,
             plan: plan.clone(),
             duration_ns: plan.load.duration().map_or(NEVER, |duration| duration.0),

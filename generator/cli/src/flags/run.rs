@@ -138,7 +138,8 @@ pub(crate) struct EngineFlags {
     /// How to ask the kernel for I/O; io_uring where it is usable
     #[arg(long, value_name = "DRIVER", env = "BRUNT_IO")]
     pub io: Option<IoChoice>,
-    /// How the time of a request is waited for; precise where the cores are idle
+    /// How the core waits: precise, or efficient, where times may be 0.1 ms too long; precise for closed loads and on
+    /// idle cores
     #[arg(long, value_name = "PACE", env = "BRUNT_PACE")]
     pub pace: Option<PaceChoice>,
     /// Kernel-side timing: off and auto are the same in this build

@@ -166,16 +166,16 @@ fn choose_pace(asked: Option<PaceChoice>, open: bool, cores: &[CoreId], sight: &
         Some(PaceChoice::Efficient) => return (Pace::Efficient, "efficient: asked for".to_owned()),
         None => {}
     }
-    match why_not_precise(open, cores, sight) {
+    if !open {
+        return (Pace::Precise, "precise: a closed load reads and sends as answers arrive".to_owned());
+    }
+    match why_not_precise(cores, sight) {
         None => (Pace::Precise, "precise: its cores were idle".to_owned()),
         Some(why) => (Pace::Efficient, format!("efficient: {why}")),
     }
 }
 
-fn why_not_precise(open: bool, cores: &[CoreId], sight: &Sight) -> Option<String> {
-    if !open {
-        return Some("a closed load sends when an answer arrives, there is nothing to pace".to_owned());
-    }
+fn why_not_precise(cores: &[CoreId], sight: &Sight) -> Option<String> {
     if let Some(quota) = sight.quota.filter(|quota| *quota < cores.len() as f64) {
         return Some(format!("the CPU quota of {quota:.1} is below its {} cores", cores.len()));
     }
@@ -263,7 +263,8 @@ mod tests {
             (none, true, sight(&[0.79, 1.0], None), "efficient: core 0 was only 79 % idle"),
             (none, true, sight(&[1.0, 1.0], Some(0.5)), "efficient: the CPU quota of 0.5"),
             (none, true, sight(&[1.0], None), "efficient: spinning would leave no core"),
-            (none, false, sight(&[], None), "efficient: a closed load"),
+            (none, false, sight(&[], None), "precise: a closed load"),
+            (Some(PaceChoice::Efficient), false, sight(&[], None), "efficient: asked for"),
             (Some(PaceChoice::Precise), true, sight(&[], None), "precise: asked for"),
             (Some(PaceChoice::Efficient), true, sight(&[1.0, 1.0], None), "efficient: asked for"),
         ] {
