@@ -111,7 +111,9 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         (conn.route, conn.begun) = (route, begun);
         (conn.gather_until, conn.service_ns, conn.answered) = (0, 0, false);
         conn.batch.clear();
-        conn.batch.reserve(self.lanes.per_connection() as usize);
+        if !self.settings.direct {
+            conn.batch.reserve(self.lanes.per_connection() as usize);
+        }
         conn.tries += 1;
         conn.life = conn.life.wrapping_add(1);
         conn.link.reset(self.settings.plan.protocol);
