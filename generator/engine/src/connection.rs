@@ -6,6 +6,7 @@ use brunt_model::outcome::{ErrorKind, Outcome};
 
 use crate::clock::Clock;
 use crate::conn::Step;
+use crate::conn::h1::Answer;
 use crate::conn::link::Link;
 use crate::conn::proxy::Handshake;
 use crate::conn::tls::Session;
@@ -71,6 +72,7 @@ pub(crate) struct Conn {
     pub(crate) failures: u32,
     /// Since when a frame has not ended; 0 where none is open.
     pub(crate) midway_since: u64,
+    pub(crate) midway_frame: u32,
 }
 
 impl Conn {
@@ -92,6 +94,7 @@ impl Conn {
             answered: false,
             failures: 0,
             midway_since: 0,
+            midway_frame: 0,
         }
     }
 }
@@ -177,8 +180,12 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         let conn = &mut self.conns[id.index()];
         let rest = &self.driver.data()[used..];
         let Some(tls) = &mut conn.link.tls else {
-            // The target speaks after it was spoken to.
-            return if rest.is_empty() { Ok(true) } else { Err(ErrorKind::Protocol) };
+            // The target speaks after it was spoken to, but over HTTP/2 it may begin (RFC 9113 section 3.4).
+            if !rest.is_empty() && !self.settings.multiplexed {
+                return Err(ErrorKind::Protocol);
+            }
+            plain.extend_from_slice(rest);
+            return Ok(true);
         };
         let result = tls.read(rest, plain);
         let (ended, resumed) = (!tls.is_handshaking(), tls.resumed());
@@ -216,6 +223,8 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
                 self.next_for(lane, now);
             }
         }
+        // Lanes that were taken already are not there for those who wait.
+        self.open_for_backlog(now);
     }
 
     /// No connection came of it.
@@ -283,12 +292,31 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         }
     }
 
+    /// Connects that have not ended when the load begins are begun anew by whoever needs them, so that no request is
+    /// charged with the end of a wait that was not its own.
+    pub(crate) fn abandon_connects(&mut self) {
+        for index in 0..self.conns.len() {
+            if !matches!(self.conns[index].state, State::Connecting | State::Securing) {
+                continue;
+            }
+            let id = ConnId(u32::try_from(index).unwrap_or(u32::MAX));
+            self.pool.connect_abandoned();
+            self.driver.close(id);
+            self.conns[index].state = State::Closed;
+            self.deadlines[index] = NEVER;
+            if !self.settings.closed {
+                self.pool.give_free(id);
+            }
+        }
+    }
+
     /// Ends an open connection and what is under way on it.
     pub(crate) fn end_connection(&mut self, id: ConnId, mut end: End, now: u64) {
-        if end == End::Eof
-            && let Some(reason) = self.hear_the_end(id, now)
-        {
-            end = reason;
+        if end == End::Eof {
+            match self.hear_the_end(id, now) {
+                Some(reason) => end = reason,
+                None => return,
+            }
         }
         let conn = &mut self.conns[id.index()];
         if conn.state != State::Open {
@@ -309,19 +337,18 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         self.after_close(id, now);
     }
 
-    /// Until the end of the connection is an end of a message too. `None`: the connection has ended meanwhile.
+    /// The end of the connection may be that of a message too. `None`: that was so, and the connection has ended by it.
     fn hear_the_end(&mut self, id: ConnId, now: u64) -> Option<End> {
         let conn = &mut self.conns[id.index()];
         let truncated = conn.link.tls.as_ref().is_some_and(|tls| !tls.peer_closed());
         match conn.link.feed_eof() {
             Step::Done { lane, answer } if !truncated => {
                 let lane = self.lanes.id(id, lane);
-                let outcome =
-                    brunt_model::snapshot::judge(answer.status, self.settings.plan.accepts(answer.status));
-                let conn = &mut self.conns[id.index()];
-                (conn.failures, conn.answered) = (0, true);
-                self.finish(lane, outcome, now);
-                Some(End::Unanswered)
+                if self.lanes.at(lane).phase != Phase::Sent {
+                    return Some(End::Failed(ErrorKind::Protocol));
+                }
+                self.answered(lane, Answer { reusable: false, ..answer }, now);
+                None
             }
             Step::Failed(kind) => Some(End::Failed(kind)),
             _ => Some(End::Failed(ErrorKind::ClosedEarly)),
@@ -389,12 +416,14 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         pool.forget_idle(|lane| lanes.conn(lane) == id);
     }
 
-    /// Goodbyes and alerts go out if there is room for them; nobody waits for that.
+    /// Goodbyes and alerts go out if there is room for them; nobody waits for that. Requests that are only gathered do
+    /// not: they will be sent elsewhere or have failed.
     fn say_last_words(&mut self, id: ConnId) {
-        self.conns[id.index()].link.goodbye();
-        if self.driver.sent_whole(id) {
+        if self.conns[id.index()].batch.is_empty() {
+            self.conns[id.index()].link.goodbye();
             self.write(id);
         }
+        self.conns[id.index()].link.forget_output();
     }
 
     /// A connection takes no more requests: its free lanes are not for arrivals any more, and those that wait on it

@@ -15,7 +15,8 @@ use crate::connection::Conn;
 use crate::io::{ConnId, Driver};
 use crate::lane::{LaneId, Lanes};
 use crate::limits::{
-    CONNECT_TRIES, CONNECTS_IN_FLIGHT_MAX, DISPATCH_MAX, SEND_BATCH, STALL_NS, SWEEP_NS, TURN_BYTES,
+    CONNECT_TRIES, CONNECTS_IN_FLIGHT_MAX, DISPATCH_MAX, OPEN_AHEAD_NS, SEND_BATCH, STALL_NS, SWEEP_NS,
+    TURN_BYTES,
 };
 use crate::pacer::Wait;
 use crate::pool::Pool;
@@ -135,10 +136,10 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         }
     }
 
-    /// Opens the connections that the load begins with, waiting no longer than one connect may take.
+    /// Opens the connections that the load begins with, as far as they are there within a moment.
     pub(crate) fn open_ahead(&mut self) {
         let mut wanted = self.settings.connects_ahead;
-        let give_up = self.clock.now() + self.settings.connect_ns;
+        let give_up = self.clock.now() + self.settings.connect_ns.min(OPEN_AHEAD_NS);
         loop {
             let now = self.clock.now();
             // A few at a time, so that the time of the first is not that of the whole batch.
@@ -154,7 +155,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
                 || now >= give_up
                 || self.stop.get() > Stop::No
             {
-                return;
+                return self.abandon_connects();
             }
             self.expire(now);
             let now = self.flush(true);

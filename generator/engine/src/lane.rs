@@ -55,7 +55,31 @@ pub(crate) struct Lane {
     pub(crate) sent: u64,
     pub(crate) first_byte: u64,
     pub(crate) bytes_in: u64,
+    /// When the present request of a chain of redirects was sent and first answered, and what had come before it.
+    pub(crate) hop_sent: u64,
+    pub(crate) hop_first_byte: u64,
+    pub(crate) hop_from: u64,
     pub(crate) detour: Option<Box<Detour>>,
+}
+
+impl Lane {
+    /// Bytes of an answer came.
+    #[inline(always)]
+    pub(crate) fn received(&mut self, bytes: u64, now: u64) {
+        if self.hop_bytes() == 0 && bytes > 0 {
+            self.hop_first_byte = now;
+            if self.bytes_in == 0 {
+                self.first_byte = now;
+            }
+        }
+        self.bytes_in += bytes;
+    }
+
+    /// Bytes of the answer to the present request.
+    #[inline(always)]
+    pub(crate) const fn hop_bytes(&self) -> u64 {
+        self.bytes_in - self.hop_from
+    }
 }
 
 /// All lanes of a core.

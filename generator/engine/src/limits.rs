@@ -53,7 +53,7 @@ pub const GZIP_HEADER_MAX: u32 = 64 * 1024;
 pub const SKIP_AT_LEAST: u64 = 16 * 1024;
 
 /// Bytes discarded by one receive, so that progress and stops are noticed within it.
-pub const SKIP_AT_MOST: u64 = 1 << 20;
+pub const SKIP_AT_MOST: u64 = TURN_BYTES as u64;
 
 /// How often deadlines are looked at, and the longest a core sleeps.
 pub const SWEEP_NS: u64 = 10_000_000;
@@ -74,6 +74,9 @@ pub const SHORT_REQUEST_MAX: usize = 16 * 1024;
 
 /// Connects under way at once on one core: more would overflow a server's listen queue.
 pub const CONNECTS_IN_FLIGHT_MAX: usize = 128;
+
+/// How long the connections that a load begins with are waited for before it begins.
+pub const OPEN_AHEAD_NS: u64 = 2_000_000_000;
 
 /// A user whose connect failed waits this long before the next, doubling up to the second value.
 pub const BACKOFF_NS: u64 = 5_000_000;
@@ -120,6 +123,9 @@ pub const STREAMS_BEFORE_SETTINGS: u32 = 100;
 pub const CONTROL_BURST: u32 = 512;
 pub const CONTROL_PER_SECOND: u32 = 100;
 pub const DATA_PER_CONTROL: u32 = 16 * 1024;
+
+/// For how much of our content it may send a control frame: servers open two windows, some for each kilobyte.
+pub const UPLOAD_PER_CONTROL: u32 = 256;
 
 /// Frames that may still arrive for a stream that we reset: what a socket's buffers hold of them.
 pub const CONTROL_PER_RESET: u32 = 128;

@@ -93,6 +93,10 @@ impl Pool {
         }
     }
 
+    pub(crate) const fn connect_abandoned(&mut self) {
+        self.connecting -= 1;
+    }
+
     pub(crate) const fn closed(&mut self) {
         self.open -= 1;
     }

@@ -22,7 +22,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             match event {
                 Event::Data(id) => self.data(id, now),
                 Event::Skipped(id, count) => self.skipped(id, count, now),
-                Event::Written(id) => self.written(id),
+                Event::Written(id) => self.written(id, now),
                 Event::Connected(id) => self.connected(id, now),
                 Event::ConnectFailed(id, kind) => self.connect_failed(id, kind, now),
                 Event::Eof(id) => self.ended(id, None, now),
@@ -51,11 +51,14 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
     }
 
     /// A socket that was full has room again.
-    fn written(&mut self, id: ConnId) {
+    fn written(&mut self, id: ConnId, now: u64) {
         let conn = &mut self.conns[id.index()];
         conn.link.pump();
         if conn.link.has_output() {
             self.mark_dirty(id);
+        }
+        if self.conns[id.index()].held > 0 {
+            self.release_held(id, now);
         }
     }
 
@@ -129,10 +132,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             if let Some(front) = front {
                 let lane = self.lanes.id(id, front);
                 let lane = self.lanes.get(lane);
-                if lane.bytes_in == 0 && used > 0 {
-                    lane.first_byte = now;
-                }
-                lane.bytes_in += used as u64;
+                lane.received(used as u64, now);
             }
             if self.step(id, step, now) {
                 break;
@@ -171,6 +171,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
                     self.make_ready(lane, now);
                     self.place(lane, now);
                     if self.conns[id.index()].leaving {
+                        self.move_elsewhere(lane, now);
                         self.leave_when_idle(id, now);
                     }
                 } else {
@@ -215,17 +216,17 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
                 let in_head = one.in_head();
                 let id = self.lanes.id(id, front);
                 let lane = self.lanes.at(id);
-                if lane.phase == Phase::Sent && lane.bytes_in > 0 {
+                if lane.phase == Phase::Sent && lane.hop_bytes() > 0 {
                     let mut deadline = lane.sent + self.settings.total_ns;
                     if in_head {
-                        deadline = deadline.min(head_deadline(lane.first_byte, lane.bytes_in));
+                        deadline = deadline.min(head_deadline(lane.hop_first_byte, lane.hop_bytes()));
                     }
                     self.lanes.set_deadline(id, deadline);
                 }
             }
             Http::Two(client) if client.is_midway() => {
-                if conn.midway_since == 0 {
-                    conn.midway_since = now;
+                if conn.midway_since == 0 || conn.midway_frame != client.frames() {
+                    (conn.midway_since, conn.midway_frame) = (now, client.frames());
                     let deadline = &mut self.deadlines[id.index()];
                     *deadline = (*deadline).min(now + HEAD_DEADLINE_NS);
                 }
@@ -249,7 +250,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         };
         if let Some(front) = one.front() {
             let lane = self.lanes.id(id, front);
-            self.lanes.get(lane).bytes_in += count;
+            self.lanes.get(lane).received(count, now);
         }
         let step = one.skip(count, &self.context.one);
         let life = conn.life;
@@ -285,7 +286,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
                 let conn = &mut self.conns[self.lanes.conn(id).index()];
                 conn.held = conn.held.saturating_sub(1);
                 self.finish(id, Outcome::Failed(ErrorKind::TimeoutTotal), now);
-                return self.next_for(id, now);
+                return self.free(id, now);
             }
             Phase::Empty | Phase::Queued => return,
         }
@@ -301,11 +302,11 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         let link = &self.conns[conn_id.index()].link;
         let within = self.lanes.within(id);
         let (bytes, in_head) = match &link.http {
-            Http::One(one) => (lane.bytes_in, one.in_head() && one.front() == Some(within)),
+            Http::One(one) => (lane.hop_bytes(), one.in_head() && one.front() == Some(within)),
             Http::Two(client) => (client.received(within).0, false),
         };
         let total = lane.sent + self.settings.total_ns;
-        let first = lane.sent + self.settings.first_byte_ns;
+        let first = lane.hop_sent + self.settings.first_byte_ns;
         if now >= total {
             return Ok(if bytes == 0 && first <= total {
                 ErrorKind::TimeoutFirstByte
@@ -321,7 +322,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             return if shut_out { Ok(ErrorKind::ZeroWindow) } else { Err(first.min(total)) };
         }
         if in_head {
-            let deadline = head_deadline(lane.first_byte, bytes);
+            let deadline = head_deadline(lane.hop_first_byte, bytes);
             return if now >= deadline { Ok(ErrorKind::HeaderTimeout) } else { Err(deadline.min(total)) };
         }
         Err(total)
@@ -360,12 +361,14 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
     /// An answer leads elsewhere: within the target's origin it is followed, up to `max` times.
     pub(crate) fn redirected(&mut self, id: LaneId, answer: Answer, max: u32, now: u64) {
         let conn_id = self.lanes.conn(id);
+        let conn = &mut self.conns[conn_id.index()];
+        (conn.failures, conn.answered) = (0, true);
         let lane = self.lanes.at(id);
         let (hops, from) = match &lane.detour {
             Some(detour) => (detour.hops, detour.url.as_str()),
             None => (0, self.settings.plan.url.as_str()),
         };
-        let location = self.conns[conn_id.index()].link.location();
+        let location = self.conns[conn_id.index()].link.location(self.lanes.within(id));
         let next = if hops < max { self.settings.plan.redirect(from, answer.status, location) } else { None };
         let Some((url, request)) = next else {
             let outcome = if location.is_empty() {
@@ -375,13 +378,19 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             };
             return self.complete(id, answer.reusable, outcome, now);
         };
+        self.recorder.counters().redirects += 1;
         let request = self.settings.outgoing(&request, false);
         let lane = self.lanes.get(id);
         lane.detour = Some(Box::new(crate::lane::Detour { request, url, hops: hops + 1 }));
         lane.phase = Phase::Waiting;
+        (lane.hop_from, lane.hop_first_byte) = (lane.bytes_in, 0);
         let clean = self.settings.multiplexed || self.driver.sent_whole(conn_id);
         if answer.reusable && clean && self.settings.keep_alive {
             self.place(id, now);
+            if self.conns[conn_id.index()].leaving {
+                self.move_elsewhere(id, now);
+                self.leave_when_idle(conn_id, now);
+            }
         } else {
             self.end_connection(conn_id, End::Unanswered, now);
         }

@@ -16,7 +16,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         let lane = self.lanes.get(id);
         lane.phase = Phase::Queued;
         if lane.detour.is_none() {
-            (lane.first_byte, lane.bytes_in) = (0, 0);
+            (lane.first_byte, lane.bytes_in, lane.hop_from) = (0, 0, 0);
         }
         if !self.settings.direct {
             return self.queue_written(id);
@@ -101,6 +101,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         if lane.detour.is_none() {
             lane.sent = now;
         }
+        lane.hop_sent = now;
         let patience = self.settings.first_byte_ns.min(self.settings.total_ns).min(ZERO_WINDOW_NS);
         self.lanes.set_deadline(id, now + patience);
         true
@@ -152,11 +153,18 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             if conn.link.has_output() {
                 self.mark_dirty(id);
             }
+            if self.conns[id.index()].held > 0 {
+                let now = self.progress.seen;
+                self.release_held(id, now);
+            }
         }
     }
 
     /// Writes what a connection has to say.
     pub(crate) fn write(&mut self, id: ConnId) {
+        if !self.driver.sent_whole(id) {
+            return; // What is written out of turn is not taken; `Written` comes.
+        }
         let output = self.conns[id.index()].link.output();
         if !output.is_empty() {
             self.driver.write(id, output);

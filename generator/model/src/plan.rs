@@ -225,6 +225,9 @@ impl Plan {
         url.set_fragment(None);
         let within = url.origin() == Url::parse(&self.url).ok()?.origin();
         let request = within.then(|| self.request.redirected(status, &url))?;
+        if request.head_len > REQUEST_HEAD_MAX {
+            return None;
+        }
         Some((url.into(), request))
     }
 
@@ -366,6 +369,13 @@ fn protocol(scenario: &Scenario) -> Result<Protocol, PlanError> {
         HttpVersion::Http2 if !http.keep_alive && http.streams.is_some_and(|streams| streams > 1) => {
             Err(PlanError::Combination {
                 what: "-p with --disable-keepalive",
+                target: "connections that are kept",
+                mend: "leave one of them out",
+            })
+        }
+        HttpVersion::Http1 if !http.keep_alive && http.pipeline.is_some_and(|depth| depth > 1) => {
+            Err(PlanError::Combination {
+                what: "--pipeline with --disable-keepalive",
                 target: "connections that are kept",
                 mend: "leave one of them out",
             })
@@ -603,6 +613,10 @@ mod tests {
             (error(|s| s.url = "nonsense".into()), "is not a URL such as"),
             (error(|s| s.http.streams = Some(2)), "add --http2"),
             (error(|s| s.tls.insecure = true), "https:// URLs"),
+            (
+                error(|s| (s.http.pipeline, s.http.keep_alive) = (Some(2), false)),
+                "--pipeline with --disable-keepalive",
+            ),
             (
                 error(|s| {
                     s.http.version = HttpVersion::Http2;

@@ -69,6 +69,8 @@ pub struct Totals {
     pub tls_handshakes: u64,
     #[serde(default)]
     pub tls_resumed: u64,
+    #[serde(default)]
+    pub redirects: u64,
 }
 
 #[derive(Copy, Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -309,6 +311,7 @@ fn totals(stats: &Stats, in_flight: u64) -> Totals {
         connections_opened: c.connections_opened,
         tls_handshakes: c.tls_handshakes,
         tls_resumed: c.tls_resumed,
+        redirects: c.redirects,
     }
 }
 

@@ -236,7 +236,15 @@ fn check_headers(spec: &RequestSpec) -> Result<(), PlanError> {
         if !is_token(name) || !printable {
             return Err(PlanError::Header(format!("{name}: {}", value.escape_debug())));
         }
-        let reserved = ["content-length", "transfer-encoding", "connection", "upgrade", "http2-settings"];
+        let reserved = [
+            "content-length",
+            "transfer-encoding",
+            "connection",
+            "upgrade",
+            "http2-settings",
+            "keep-alive",
+            "proxy-connection",
+        ];
         if reserved.iter().any(|reserved| name.eq_ignore_ascii_case(reserved)) {
             return Err(PlanError::ReservedHeader(name.clone()));
         }

@@ -29,6 +29,8 @@ pub struct Counters {
     pub tls_handshakes: u64,
     /// Handshakes that resumed an earlier session.
     pub tls_resumed: u64,
+    /// Requests sent where an answer redirected to; they belong to the request that was sent first.
+    pub redirects: u64,
     /// Completed after the warm-up.
     pub measured: u64,
     /// Arrivals scheduled and dropped after the warm-up.
@@ -56,6 +58,7 @@ impl Counters {
         self.connections_opened += other.connections_opened;
         self.tls_handshakes += other.tls_handshakes;
         self.tls_resumed += other.tls_resumed;
+        self.redirects += other.redirects;
         self.measured += other.measured;
         self.measured_scheduled += other.measured_scheduled;
         self.measured_dropped += other.measured_dropped;

@@ -35,7 +35,7 @@ pub(crate) struct ProtocolFlags {
     /// Follow up to N redirects within the target's origin; none by default
     #[arg(long, value_name = "N", value_parser = count_u32, env = "BRUNT_REDIRECTS")]
     pub redirects: Option<u32>,
-    /// Send the body only when the target has said 100 (Continue)
+    /// Send the body only when the target has said 100 (Continue), or after a second without
     #[arg(long, value_parser = BoolishValueParser::new(), env = "BRUNT_EXPECT_CONTINUE")]
     pub expect_continue: bool,
     /// Send the body in chunks, without its length

@@ -45,24 +45,20 @@ fn line(row: &Row<'_>, verdict: &str) -> String {
     let r = row.response;
     let mut fields =
         vec![cell(row.name), verdict.to_owned(), row.completed.to_string(), row.failed.to_string()];
-    fields.extend([r.min.to_string(), format!("{:.0}", r.mean)]);
-    let times = [
-        r.p50,
-        r.p75,
-        r.p90,
-        r.p95,
-        r.p99,
-        r.p99_9,
-        r.p99_99,
-        r.max,
-        row.service.p50,
-        row.service.p99,
-        row.service.max,
-        row.first_byte.p50,
-        row.first_byte.p99,
-    ];
-    fields.extend(times.iter().map(u64::to_string));
+    let mean = r.mean.round();
+    fields.push(if r.count > 0 { r.min.to_string() } else { String::new() });
+    fields.push(if r.count > 0 { format!("{mean:.0}") } else { String::new() });
+    let (service, first_byte) = (row.service, row.first_byte);
+    fields.extend(times(r, &[r.p50, r.p75, r.p90, r.p95, r.p99, r.p99_9, r.p99_99, r.max]));
+    fields.extend(times(service, &[service.p50, service.p99, service.max]));
+    fields.extend(times(first_byte, &[first_byte.p50, first_byte.p99]));
     fields.join(",") + "\r\n"
+}
+
+/// What was never measured is empty, not zero.
+fn times(latency: &Latency, values: &[u64]) -> Vec<String> {
+    let text = |value: &u64| if latency.count > 0 { value.to_string() } else { String::new() };
+    values.iter().map(text).collect()
 }
 
 /// A quoted cell. A leading apostrophe keeps spreadsheets from taking text for a formula.

@@ -60,6 +60,9 @@ fn rates(text: &mut String, report: &Report) {
         percent(totals.failed, totals.started),
         totals.dropped
     );
+    if totals.redirects > 0 {
+        let _ = writeln!(text, "redirects followed {}\n", totals.redirects);
+    }
     if totals.tls_handshakes > 0 {
         let _ = writeln!(text, "tls handshakes {} ({} resumed)\n", totals.tls_handshakes, totals.tls_resumed);
     }
@@ -69,7 +72,8 @@ fn latencies(text: &mut String, report: &Report) {
     text.push_str("| | p50 | p90 | p99 | p99.9 | p99.99 | max |\n|---|---:|---:|---:|---:|---:|---:|\n");
     let mut row = |name: &str, latency: &Latency| {
         let times = [latency.p50, latency.p90, latency.p99, latency.p99_9, latency.p99_99, latency.max];
-        let times: Vec<_> = times.iter().map(|&time| Nanos(time).to_string()).collect();
+        let shown = |&time: &u64| if latency.count > 0 { Nanos(time).to_string() } else { "-".to_owned() };
+        let times: Vec<_> = times.iter().map(shown).collect();
         let _ = writeln!(text, "| {name} | {} |", times.join(" | "));
     };
     row("response", &report.latency.response);

@@ -217,6 +217,9 @@ fn totals(page: &mut Page, report: &Report) {
         Bytes(t.bytes_out),
         t.connections_opened
     ));
+    if t.redirects > 0 {
+        page.line(&format!("redirects      {} followed, each part of the request before it", t.redirects));
+    }
     if t.tls_handshakes > 0 {
         page.line(&format!("tls handshakes {} ({} resumed)", t.tls_handshakes, t.tls_resumed));
     }

@@ -141,6 +141,10 @@ impl H1 {
     pub fn feed_eof(&mut self) -> Progress {
         match self.state {
             State::UntilClose(_) => self.done(),
+            State::Head if !self.partial.is_empty() => {
+                let fault = head::parse(&self.partial, false).err();
+                Progress::Failed(fault.unwrap_or(ErrorKind::ClosedEarly))
+            }
             _ => Progress::Failed(ErrorKind::ClosedEarly),
         }
     }
@@ -201,6 +205,11 @@ impl H1 {
             return self.heads(bytes, context);
         }
         let before = self.partial.len();
+        if !bytes.contains(&b'\n') && before + bytes.len() < HEAD_BYTES_MAX {
+            // No head ends here, so there is nothing to be found by reading all of it again.
+            self.partial.extend_from_slice(bytes);
+            return (bytes.len(), Progress::More { skip: 0 });
+        }
         let room = (HEAD_BYTES_MAX + 1).saturating_sub(before);
         let mut joined = std::mem::take(&mut self.partial);
         let (now, later) = bytes.split_at(bytes.len().min(room));

@@ -54,7 +54,8 @@ pub fn parse(bytes: &[u8], to_head_request: bool) -> Result<Option<Head>, ErrorK
     }
     let fields = Fields::read(response.headers)?;
     let framing = framing(status, to_head_request, &fields)?;
-    let persistent = if minor == 0 { fields.keep_alive } else { !fields.close };
+    // A coding of the transfer in an answer of HTTP/1.0 is suspect (RFC 9112 section 6.1).
+    let persistent = if minor == 0 { fields.keep_alive && !fields.transfer_encoding } else { !fields.close };
     Ok(Some(Head {
         status,
         len,

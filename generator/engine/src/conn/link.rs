@@ -8,6 +8,7 @@ use super::one::{One, Wire};
 use super::proxy::Handshake;
 use super::tls::Session;
 use super::{Step, h1, h2};
+use crate::limits::OUT_MAX;
 
 /// A request, as either version sends it.
 #[derive(Clone, Debug)]
@@ -112,7 +113,8 @@ impl Link {
     pub fn can_request(&self) -> bool {
         match &self.http {
             Http::One(_) => true,
-            Http::Two(client) => client.can_request(),
+            // A server that answers but does not read would make us gather without end.
+            Http::Two(client) => client.can_request() && self.out.len() + self.sealed.len() < OUT_MAX,
         }
     }
 
@@ -199,12 +201,12 @@ impl Link {
         }
     }
 
-    /// Where the last answer redirected to.
+    /// Where the answer of a lane redirected to.
     #[must_use]
-    pub fn location(&self) -> &[u8] {
+    pub fn location(&self, lane: u32) -> &[u8] {
         match &self.http {
             Http::One(one) => one.location(),
-            Http::Two(client) => client.location(),
+            Http::Two(client) => client.location(lane),
         }
     }
 
@@ -212,6 +214,10 @@ impl Link {
     #[inline]
     pub fn output(&mut self) -> &mut Vec<u8> {
         let Some(tls) = &mut self.tls else { return &mut self.out };
+        if self.sealed.len() >= OUT_MAX {
+            // The socket takes nothing at present: what is not sealed holds back whoever wants to send more.
+            return &mut self.sealed;
+        }
         if !self.out.is_empty() {
             tls.write(&self.out, &mut self.sealed);
             self.out.clear();
@@ -228,6 +234,12 @@ impl Link {
         !self.out.is_empty()
             || !self.sealed.is_empty()
             || self.tls.as_ref().is_some_and(|tls| tls.wants_write())
+    }
+
+    /// What was gathered will not be sent.
+    pub fn forget_output(&mut self) {
+        self.out.clear();
+        self.sealed.clear();
     }
 
     /// Says goodbye where the protocol has words for it.
@@ -260,6 +272,11 @@ impl Link {
             super::proxy::Progress::More => Ok(None),
             super::proxy::Progress::Done { used } => {
                 self.proxy = None;
+                if !self.out.is_empty() {
+                    // It answered what it was not asked yet. That must not go to the target.
+                    self.out.clear();
+                    return Err(ErrorKind::Proxy);
+                }
                 Ok(Some(used))
             }
         }

@@ -268,7 +268,14 @@ impl Session {
     pub fn read(&mut self, mut bytes: &[u8], plain: &mut Vec<u8>) -> Result<(), ErrorKind> {
         while !bytes.is_empty() {
             let taken = self.connection.read_tls(&mut bytes).map_err(|_| ErrorKind::Protocol)?;
-            let state = self.connection.process_new_packets().map_err(|error| self.kind_now(&error))?;
+            let state = match self.connection.process_new_packets() {
+                Ok(state) => state,
+                Err(error) => {
+                    // What came whole before it still counts; that there is no more is no other fault.
+                    let _ = self.take_plain(usize::MAX, plain);
+                    return Err(self.kind_now(&error));
+                }
+            };
             self.closed |= state.peer_has_closed();
             self.take_plain(state.plaintext_bytes_to_read(), plain)?;
             if taken == 0 || self.closed {

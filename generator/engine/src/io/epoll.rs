@@ -221,6 +221,15 @@ impl Epoll {
         }
     }
 
+    fn next_failed(&mut self) -> Option<Event> {
+        while let Some((conn, generation, kind)) = self.failed.pop() {
+            if self.is_current(conn, generation) {
+                return Some(Event::Broken(conn, kind));
+            }
+        }
+        None
+    }
+
     fn begin_turn(&mut self, reading: Reading) {
         (self.reading, self.turn) = (Some(reading), 0);
     }
@@ -381,11 +390,6 @@ impl Driver for Epoll {
 
     #[inline]
     fn next_event(&mut self) -> Option<Event> {
-        while let Some((conn, generation, kind)) = self.failed.pop() {
-            if self.is_current(conn, generation) {
-                return Some(Event::Broken(conn, kind));
-            }
-        }
         loop {
             let event = if self.reading.is_some() {
                 self.read()
@@ -397,7 +401,8 @@ impl Driver for Epoll {
                 self.begin_turn(reading);
                 None
             } else {
-                return None;
+                // What had arrived before a write failed comes first: it may be the reason.
+                return self.next_failed();
             };
             if event.is_some() {
                 return event;

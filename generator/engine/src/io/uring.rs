@@ -452,8 +452,12 @@ impl Driver for Uring {
             self.wait(now, until);
             return;
         }
-        let timeout = timespec(until.saturating_sub(now).max(1));
-        let gather = u32::try_from(GATHER_NS / 1_000).unwrap_or(u32::MAX);
+        // The kernel looks at the end of the wait only after the least duration.
+        let gather = u32::try_from(until.saturating_sub(now).min(GATHER_NS) / 1_000).unwrap_or(u32::MAX);
+        if gather == 0 {
+            return self.wait(now, until);
+        }
+        let timeout = timespec(until.saturating_sub(now));
         let arguments = SubmitArgs::new().timespec(&timeout).min_wait_usec(gather);
         let result = self.ring().submitter().submit_with_args(TOGETHER, &arguments);
         self.entered(result);
@@ -483,16 +487,12 @@ impl Driver for Uring {
         if let Some((buffer, _)) = self.current.take() {
             self.buffers().lend(buffer);
         }
-        if !self.failed.is_empty()
-            && let Some(event) = self.next_failed()
-        {
-            return Some(event);
-        }
         loop {
             if self.next == self.filled {
                 self.take_completions();
                 if self.filled == 0 {
-                    return None;
+                    // What had arrived before a write failed comes first: it may be the reason.
+                    return self.next_failed();
                 }
             }
             let done = self.taken[self.next];

@@ -1,6 +1,6 @@
 //! What a server may send beside answers: frames that cost it nothing and us a little each.
 
-use crate::limits::{CONTROL_BURST, CONTROL_PER_SECOND, DATA_PER_CONTROL};
+use crate::limits::{CONTROL_BURST, CONTROL_PER_SECOND, DATA_PER_CONTROL, UPLOAD_PER_CONTROL};
 
 /// A bucket of control frames that refills with time, with data, and with what was asked for.
 #[derive(Debug)]
@@ -8,19 +8,23 @@ pub(super) struct Budget {
     left: u32,
     /// When the bucket was last filled by time.
     at: u64,
-    /// Data since the last frame earned by it.
+    /// Data since the last frame earned by it, received and sent.
     data: u32,
+    sent: u32,
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { left: CONTROL_BURST, at: 0, data: 0 }
+        Self { left: CONTROL_BURST, at: 0, data: 0, sent: 0 }
     }
 }
 
 impl Budget {
     /// Takes one frame out; false when there was none left.
     pub(super) fn charge(&mut self, now: u64) -> bool {
+        if self.at == 0 {
+            self.at = now;
+        }
         if self.left == 0 {
             let nanos = now.saturating_sub(self.at);
             let earned = nanos.saturating_mul(u64::from(CONTROL_PER_SECOND)) / 1_000_000_000;
@@ -36,6 +40,16 @@ impl Budget {
     #[inline]
     pub(super) fn earn(&mut self, frames: u32) {
         self.left = self.left.saturating_add(frames).min(CONTROL_BURST);
+    }
+
+    /// A server opens its windows for what it took, by the octet and not by the frame.
+    #[inline]
+    pub(super) fn earn_by_upload(&mut self, bytes: u32) {
+        self.sent += bytes;
+        if self.sent >= UPLOAD_PER_CONTROL {
+            self.earn(self.sent / UPLOAD_PER_CONTROL);
+            self.sent %= UPLOAD_PER_CONTROL;
+        }
     }
 
     #[inline]

@@ -25,6 +25,8 @@ const WINDOW_MAX: i64 = 0x7fff_ffff;
 const DEFAULT_WINDOW: u32 = 65_535;
 /// The connection's window is filled up again once this much of it was used.
 const WINDOW_BATCH: u32 = 1 << 30;
+/// Octets of SETTINGS that cost as much as a frame: sixteen of them.
+const SETTINGS_PER_CONTROL: usize = 16 * 6;
 
 mod setting {
     pub(super) const HEADER_TABLE_SIZE: u16 = 1;
@@ -109,6 +111,7 @@ pub struct Client {
     sweep: Option<u32>,
     /// We said goodbye.
     gone: bool,
+    frames: u32,
 }
 
 impl Client {
@@ -133,6 +136,7 @@ impl Client {
             last_stream: None,
             sweep: None,
             gone: false,
+            frames: 0,
         }
     }
 
@@ -175,6 +179,12 @@ impl Client {
         self.streams.open()
     }
 
+    /// Frames that have begun, those that continue a header block left out, modulo 2^32.
+    #[must_use]
+    pub const fn frames(&self) -> u32 {
+        self.frames
+    }
+
     /// In the middle of a frame or a header block, which should not last.
     #[must_use]
     pub const fn is_midway(&self) -> bool {
@@ -203,10 +213,10 @@ impl Client {
         self.streams.at(lane).upload.as_ref().map_or(0, |upload| upload.body.len() - upload.from)
     }
 
-    /// Where the last response redirected to.
+    /// Where the response of a lane redirected to.
     #[must_use]
-    pub fn location(&self) -> &[u8] {
-        &self.responses.location
+    pub fn location(&self, lane: u32) -> &[u8] {
+        &self.streams.at(lane).location
     }
 
     /// Sends a request in a lane that has none; ask [`Client::can_request`] first.
@@ -231,6 +241,8 @@ impl Client {
         let id = self.streams.at(lane).id;
         if id != 0 {
             self.reset_stream(lane, ErrorCode::CANCEL, out);
+            // What was on its way is not held against the server.
+            self.budget.earn(CONTROL_PER_RESET);
         }
     }
 
@@ -243,8 +255,6 @@ impl Client {
         if let Some(data) = self.data.as_mut().filter(|data| data.lane == Some(lane)) {
             data.lane = None;
         }
-        // What was on its way is not held against the server.
-        self.budget.earn(CONTROL_PER_RESET);
     }
 
     /// Tells the server that we go, unless it was told why.
@@ -298,6 +308,9 @@ impl Client {
     fn next_frame(&mut self, bytes: &[u8], now: u64, context: &Context, out: &mut Vec<u8>) -> Taken {
         if !self.partial.is_empty() {
             return self.complete_frame(bytes, now, context, out);
+        }
+        if self.block.is_none() {
+            self.frames = self.frames.wrapping_add(1);
         }
         let Some(first) = bytes.first_chunk::<HEAD_LEN>() else {
             self.partial.extend_from_slice(bytes);
@@ -404,6 +417,10 @@ impl Client {
             Frame::Data { data, end_stream, .. } => {
                 let len = u32::try_from(data.len()).unwrap_or(MAX_FRAME_SIZE);
                 let Some(lane) = self.account(head, len, now, out)? else { return Ok(None) };
+                if head.len > len && !end_stream {
+                    // Padding is no content, so it takes nothing of the body's limit.
+                    window_update(head.stream, head.len - len, out);
+                }
                 if let Some(step) = self.judge_data(lane, context, out) {
                     return Ok(Some(step));
                 }
@@ -422,6 +439,10 @@ impl Client {
             }
             Frame::Settings { ack, pairs } => {
                 self.charge_unless_first(now)?;
+                // What it holds is work as well.
+                for _ in 0..pairs.len() / SETTINGS_PER_CONTROL {
+                    self.charge(now)?;
+                }
                 if !ack {
                     self.settings(pairs)?;
                     Head { len: 0, kind: kind::SETTINGS, flags: flag::ACK, stream: 0 }.write(out);
@@ -508,6 +529,8 @@ impl Client {
             if stream.window > WINDOW_MAX {
                 return Ok(Some(self.fail(lane, ErrorKind::Protocol, out)));
             }
+            self.pump_lane(lane, out);
+            return Ok(None);
         }
         self.pump(out);
         Ok(None)

@@ -88,9 +88,11 @@ impl Fields {
 
     fn status(&mut self, value: &[u8]) {
         let digits = value.len() == 3 && value.iter().all(u8::is_ascii_digit);
-        let number = value.iter().fold(0, |sum, &digit| sum * 10 + u16::from(digit.wrapping_sub(b'0') & 0xf));
-        self.head.malformed |= !digits || number < 100;
-        self.head.status = number;
+        self.head.malformed |= !digits;
+        if digits {
+            self.head.status = value.iter().fold(0, |sum, digit| sum * 10 + u16::from(digit - b'0'));
+        }
+        self.head.malformed |= self.head.status < 100;
     }
 
     fn regular(&mut self, name: &[u8], value: &[u8]) {
@@ -153,6 +155,7 @@ mod tests {
             check(fields, bad);
         }
         check(&[("a", "b"), (":status", "200")], ResponseHead { status: 0, ..bad });
-        check(&[(":status", "20")], ResponseHead { status: 20, ..bad });
+        check(&[(":status", "20")], ResponseHead { status: 0, ..bad });
+        check(&[(":status", "99999")], ResponseHead { status: 0, ..bad });
     }
 }

@@ -22,6 +22,8 @@ pub(super) struct Stream {
     pub(super) body: u64,
     pub(super) length: Option<u64>,
     pub(super) content: Content,
+    /// Where the response redirects to.
+    pub(super) location: Vec<u8>,
     /// What the server lets us send (RFC 9113 section 5.2).
     pub(super) window: i64,
     /// What is left to be sent of the request's body.
@@ -88,9 +90,7 @@ impl Streams {
         (stream.id, stream.status, stream.interim) = (id, 0, 0);
         (stream.received, stream.first, stream.body, stream.length) = (0, 0, 0, None);
         (stream.window, stream.upload) = (window, None);
-        if stream.content.is_decoded() {
-            stream.content = Content::default();
-        }
+        stream.location.clear();
         self.open += 1;
         id
     }
@@ -130,6 +130,9 @@ impl Streams {
         if stream.id != 0 {
             stream.id = 0;
             stream.upload = None;
+            if stream.content.is_decoded() {
+                stream.content = Content::default();
+            }
             self.open -= 1;
         }
     }

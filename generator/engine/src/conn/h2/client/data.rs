@@ -6,6 +6,7 @@ use super::{Client, Context, Data, Fatal, Taken, WINDOW_BATCH, window_update};
 use crate::conn::Step;
 use crate::conn::h1::Answer;
 use crate::conn::h2::frame::{ErrorCode, HEAD_LEN, Head, flag};
+use crate::limits::CONTROL_PER_RESET;
 
 impl Client {
     /// A DATA frame without padding: its content is taken as it comes.
@@ -121,6 +122,10 @@ impl Client {
     pub(super) fn fail(&mut self, lane: u32, kind: ErrorKind, out: &mut Vec<u8>) -> Step {
         let code = if kind == ErrorKind::Protocol { ErrorCode::PROTOCOL_ERROR } else { ErrorCode::CANCEL };
         self.reset_stream(lane, code, out);
+        if matches!(kind, ErrorKind::BodyLimit | ErrorKind::DecodeLimit) {
+            // What was on its way of an allowed length is not held against the server.
+            self.budget.earn(CONTROL_PER_RESET);
+        }
         Step::LaneFailed { lane, kind }
     }
 }

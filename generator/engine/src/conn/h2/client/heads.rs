@@ -80,10 +80,15 @@ impl Client {
             100..200 => return self.interim(lane, head.status, out),
             _ => {
                 (stream.status, stream.length) = (head.status, head.length);
+                if context.redirects {
+                    std::mem::swap(&mut stream.location, &mut self.responses.location);
+                }
                 if !context.to_head_request && head.length.is_some_and(|length| length > context.body_limit) {
                     return Some(self.fail(lane, ErrorKind::BodyLimit, out));
                 }
-                if context.decode && !end_stream && !context.to_head_request {
+                let bodiless =
+                    context.to_head_request || matches!(head.status, 204 | 304) || head.length == Some(0);
+                if context.decode && !end_stream && !bodiless {
                     stream.content.begin(head.coding, context.body_limit);
                 }
             }

@@ -24,6 +24,12 @@ impl Client {
         }
     }
 
+    /// The same for the body of one lane, whose window has grown.
+    pub(super) fn pump_lane(&mut self, lane: u32, out: &mut Vec<u8>) {
+        while self.peer.greeted && out.len() < OUT_MAX && self.upload_some(lane, out) == Some(true) {}
+        self.uploads.retain(|&other| other != lane || self.streams.at(lane).upload.is_some());
+    }
+
     /// One DATA frame; `None` when the body is sent whole or the stream is gone.
     fn upload_some(&mut self, lane: u32, out: &mut Vec<u8>) -> Option<bool> {
         let stream = self.streams.get(lane);
@@ -42,7 +48,7 @@ impl Client {
         upload.from += len;
         stream.window -= i64::from(size);
         self.window -= i64::from(size);
-        self.budget.earn(2);
+        self.budget.earn_by_upload(size);
         if last {
             stream.upload = None;
             return None;
