@@ -282,3 +282,66 @@ impl Link {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use brunt_model::plan::Proxy;
+    use brunt_model::scenario::ProxyKind;
+
+    use super::*;
+
+    /// With the password still to be sent, the proxy's part once ended, and what was left went to the target.
+    #[test]
+    fn a_proxy_that_answers_too_early_gets_nothing_through() {
+        let mut link = Link::new(Protocol::Http1 { pipeline: 1 });
+        link.begin_proxy(Handshake::new(&Proxy {
+            kind: ProxyKind::Socks5,
+            host: "h".to_owned(),
+            port: 80,
+            credentials: Some(("user".to_owned(), "secret".to_owned())),
+        }));
+        link.output().clear();
+        let all_at_once = [&b"\x05\x02"[..], b"\x01\x00", b"\x05\x00\x00\x01\0\0\0\0\0\0"].concat();
+        assert_eq!(link.feed_proxy(&all_at_once), Err(ErrorKind::Proxy));
+        assert!(!link.has_output(), "nothing of it is left");
+    }
+
+    /// A server that answers what it predicts and never reads once made output without end.
+    #[test]
+    fn requests_wait_while_output_is_not_taken() {
+        let mut link = Link::new(Protocol::Http2 { streams: 1 });
+        link.reset(Protocol::Http2 { streams: 1 });
+        let mut context = Context {
+            one: h1::Context {
+                cache: super::super::head::HeadCache::default(),
+                to_head_request: false,
+                body_limit: 1_000,
+                decode: false,
+                redirects: false,
+            },
+            two: client::Context {
+                to_head_request: false,
+                body_limit: 1_000,
+                decode: false,
+                redirects: false,
+            },
+        };
+        link.start(&context);
+        assert_eq!(link.feed(b"\0\0\0\x04\0\0\0\0\0", 1, &mut context).1, Step::Ready);
+        let request = Outgoing::Two(h2::request::Outgoing {
+            fields: vec![(b"authorization".to_vec(), vec![b'x'; 1_000])],
+            body: Vec::new().into(),
+            expects_continue: false,
+            repeated: true,
+        });
+        let mut sent = 0u32;
+        while link.can_request() {
+            link.request(0, &request);
+            let answer = [&b"\0\0\x01\x01\x05"[..], &(2 * sent + 1).to_be_bytes(), b"\x88"].concat();
+            assert!(matches!(link.feed(&answer, 1, &mut context).1, Step::Done { .. }));
+            sent += 1;
+            assert!(link.output().len() < 2 * OUT_MAX, "output is bounded");
+        }
+        assert!(sent > 10);
+    }
+}

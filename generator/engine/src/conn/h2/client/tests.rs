@@ -69,3 +69,52 @@ fn bodies_that_were_given_up_do_not_gather() {
     }
     assert!(client.uploads.len() <= 2, "{} bodies of two lanes wait", client.uploads.len());
 }
+
+/// Answers overtake each other: a stream once followed the `Location` of whoever was read last.
+#[test]
+fn each_stream_keeps_its_own_location() {
+    let (mut client, mut out) = begun(2);
+    let context = Context { redirects: true, ..CONTEXT };
+    client.request(0, &request(0), &mut out);
+    client.request(1, &request(0), &mut out);
+    let mut bytes = Vec::new();
+    // :status 302 and location, both as literals that leave the table alone.
+    let found =
+        |to: &[u8]| [b"\x08\x03302\x0f\x1f".as_slice(), &[u8::try_from(to.len()).unwrap()], to].concat();
+    frame::write_headers(1, &found(b"/a"), false, true, &mut bytes);
+    frame::write_headers(3, &found(b"/b"), false, true, &mut bytes);
+    frame::write_headers(3, b"\x00\x01t\x011", true, true, &mut bytes);
+    frame::write_data(1, b"x", true, &mut bytes);
+    let mut at = 0;
+    for (lane, location) in [(1, b"/b"), (0, b"/a")] {
+        let (used, step) = client.feed(&bytes[at..], 1, &context, &mut out);
+        at += used;
+        assert_eq!(step, Step::Done { lane, answer: Answer { status: 302, reusable: true } });
+        assert_eq!(client.location(lane), location);
+    }
+}
+
+/// Each of these made the server one control frame richer, or cost it nothing however much work it was.
+#[test]
+fn nothing_that_a_server_sends_for_free_pays_for_more() {
+    let mut settings = Vec::new();
+    frame::write_settings(&[(setting::INITIAL_WINDOW_SIZE, 0)], &mut settings);
+    let mut tiny = Vec::new();
+    frame::write_window_update(1, 1, &mut tiny);
+    let mut large = Vec::new();
+    frame::write_settings(&[(setting::INITIAL_WINDOW_SIZE, 7); 2_000], &mut large);
+    for (name, piece, most) in [("tiny windows", &tiny, 600), ("large SETTINGS", &large, 20)] {
+        let (mut client, mut out) = begun(1);
+        assert_eq!(steps(&mut client, &settings, &mut out), [Step::Ready]);
+        client.request(0, &request(1_000_000), &mut out);
+        let flooded = |_: &u32| match client.feed(piece, 1, &CONTEXT, &mut out).1 {
+            Step::Failed(ErrorKind::Flood) => true,
+            step => {
+                assert!(matches!(step, Step::More { .. } | Step::Ready), "{name}: {step:?}");
+                false
+            }
+        };
+        let pieces = (0..10_000).find(flooded);
+        assert!(pieces.is_some_and(|pieces| pieces <= most), "{name}: {pieces:?}");
+    }
+}
