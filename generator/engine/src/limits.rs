@@ -124,8 +124,8 @@ pub const CONTROL_BURST: u32 = 512;
 pub const CONTROL_PER_SECOND: u32 = 100;
 pub const DATA_PER_CONTROL: u32 = 16 * 1024;
 
-/// For how much of our content it may send a control frame: servers open two windows, some for each kilobyte.
-pub const UPLOAD_PER_CONTROL: u32 = 256;
+/// The least of our content in a frame for which it may send a control frame, and twice that for two.
+pub const UPLOAD_PER_CONTROL: u32 = 16;
 
 /// Frames that may still arrive for a stream that we reset: what a socket's buffers hold of them.
 pub const CONTROL_PER_RESET: u32 = 128;

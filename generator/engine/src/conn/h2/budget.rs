@@ -8,14 +8,13 @@ pub(super) struct Budget {
     left: u32,
     /// When the bucket was last filled by time.
     at: u64,
-    /// Data since the last frame earned by it, received and sent.
+    /// Data since the last frame earned by it.
     data: u32,
-    sent: u32,
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { left: CONTROL_BURST, at: 0, data: 0, sent: 0 }
+        Self { left: CONTROL_BURST, at: 0, data: 0 }
     }
 }
 
@@ -42,14 +41,10 @@ impl Budget {
         self.left = self.left.saturating_add(frames).min(CONTROL_BURST);
     }
 
-    /// A server opens its windows for what it took, by the octet and not by the frame.
+    /// For a frame of our content a server opens two windows. Slivers do not count: it can ask for as many as it likes.
     #[inline]
     pub(super) fn earn_by_upload(&mut self, bytes: u32) {
-        self.sent += bytes;
-        if self.sent >= UPLOAD_PER_CONTROL {
-            self.earn(self.sent / UPLOAD_PER_CONTROL);
-            self.sent %= UPLOAD_PER_CONTROL;
-        }
+        self.earn((bytes / UPLOAD_PER_CONTROL).min(2));
     }
 
     #[inline]
