@@ -15,8 +15,8 @@ use crate::connection::Conn;
 use crate::io::{ConnId, Driver};
 use crate::lane::{LaneId, Lanes};
 use crate::limits::{
-    CONNECT_TRIES, CONNECTS_IN_FLIGHT_MAX, DISPATCH_MAX, OPEN_AHEAD_NS, SEND_BATCH, STALL_NS, SWEEP_NS,
-    TURN_BYTES,
+    CONNECT_TRIES, CONNECTS_IN_FLIGHT_MAX, DISPATCH_MAX, GATHER_NS, OPEN_AHEAD_NS, SEND_BATCH, STALL_NS,
+    SWEEP_NS, TURN_BYTES,
 };
 use crate::pacer::Wait;
 use crate::pool::Pool;
@@ -76,6 +76,8 @@ pub(crate) struct CoreLoop<D: Driver, C: Clock> {
     pub(crate) queued: Vec<LaneId>,
     /// Connections with something to write.
     pub(crate) dirty: Vec<ConnId>,
+    /// How long the last answer took.
+    pub(crate) service_ns: u64,
     /// Plaintext of one receive.
     pub(crate) plain: Vec<u8>,
     /// Requests under way.
@@ -125,6 +127,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             queued: Vec::with_capacity(SEND_BATCH),
             // Each that is written may have more for the next round.
             dirty: Vec::with_capacity(2 * connections as usize),
+            service_ns: 0,
             in_flight: 0,
             connects_failed: 0,
             ever_connected: false,
@@ -340,7 +343,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         match wait {
             Wait::Spin(until) => self.spin(now, until),
             Wait::Gather(until) if self.in_flight > 1 => {
-                self.driver.wait_together(now, until);
+                self.driver.wait_together(now, until, self.gather());
                 self.waited(until);
             }
             Wait::Gather(until) | Wait::Sleep(until) => {
@@ -360,11 +363,16 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             return self.spin(now, now);
         }
         if self.settings.reads_together {
-            self.driver.wait_together(now, until);
+            self.driver.wait_together(now, until, self.gather());
         } else {
             self.driver.wait_roughly(now, until);
         }
         self.waited(until);
+    }
+
+    /// How long answers may gather: in a closed load, where everybody waits for them, only a part of what they take.
+    fn gather(&self) -> u64 {
+        if self.settings.closed { GATHER_NS.min(self.service_ns / 4) } else { GATHER_NS }
     }
 
     /// The end of the load, where nothing else wakes the core for it.

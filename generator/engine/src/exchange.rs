@@ -163,6 +163,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         let conn = &mut self.conns[conn_id.index()];
         (conn.failures, conn.answered) = (0, true);
         conn.service_ns = now.saturating_sub(self.lanes.at(id).sent);
+        self.service_ns = conn.service_ns;
         self.finish(id, outcome, now);
         // An answer may come before the request is out; what is left of it must not meet the next one. Where others
         // share the connection, what is left may be theirs.

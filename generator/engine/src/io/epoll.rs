@@ -11,7 +11,7 @@ use brunt_model::plan::Plan;
 use super::outbox::Outbox;
 use super::socket::{Routes, errno, is_shut_out, pending_error, send_some, shut};
 use super::{ConnId, Driver, Event, LongTimer, Route, WaitEnd, connect_error, transfer_error};
-use crate::limits::{GATHER_NS, SKIP_AT_MOST, TURN_BYTES};
+use crate::limits::{SKIP_AT_MOST, TURN_BYTES};
 
 const BUFFER_SIZE: usize = 64 * 1024;
 const EVENTS: usize = 256;
@@ -373,9 +373,9 @@ impl Driver for Epoll {
     }
 
     /// Readiness gathers by itself; the sleep is what keeps it from ending the wait.
-    fn wait_together(&mut self, now: u64, until: u64) {
+    fn wait_together(&mut self, now: u64, until: u64, gather: u64) {
         if !self.has_reports() {
-            let gather = until.saturating_sub(now).min(GATHER_NS);
+            let gather = until.saturating_sub(now).min(gather);
             std::thread::sleep(std::time::Duration::from_nanos(gather));
             self.wait_reports(Some(until.saturating_sub(now + gather)));
         }

@@ -86,8 +86,8 @@ pub(crate) trait Driver {
     /// Hands over what was queued and waits for events, at most until `until`; both are instants of the core's clock.
     fn wait(&mut self, now: u64, until: u64);
 
-    /// The same, but the first event ends it only after [`crate::limits::GATHER_NS`], so that more can gather.
-    fn wait_together(&mut self, now: u64, until: u64);
+    /// The same, but the first event ends it only after `gather` nanoseconds, so that more can gather.
+    fn wait_together(&mut self, now: u64, until: u64, gather: u64);
 
     /// The same, for a short wait whose end matters little: it may come as much later as the wait is long, where that
     /// saves a timer.

@@ -431,7 +431,7 @@ impl Driver for Sim {
         self.collect(until);
     }
 
-    fn wait_together(&mut self, now: u64, until: u64) {
+    fn wait_together(&mut self, now: u64, until: u64, _gather: u64) {
         self.wait(now, until);
     }
 

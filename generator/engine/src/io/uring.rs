@@ -20,7 +20,7 @@ use super::buffers::Buffers;
 use super::outbox::Outbox;
 use super::socket::{Routes, is_shut_out, shut};
 use super::{ConnId, Driver, Event, LongTimer, Route, WaitEnd, connect_error, transfer_error};
-use crate::limits::{GATHER_NS, SEND_BATCH, SHORT_REQUEST_MAX, SKIP_AT_LEAST, SKIP_AT_MOST};
+use crate::limits::{SEND_BATCH, SHORT_REQUEST_MAX, SKIP_AT_LEAST, SKIP_AT_MOST};
 
 const GROUP: u16 = 0;
 /// An answer of a few kilobytes fits one buffer ...
@@ -447,13 +447,13 @@ impl Driver for Uring {
         self.entered(result);
     }
 
-    fn wait_together(&mut self, now: u64, until: u64) {
+    fn wait_together(&mut self, now: u64, until: u64, gather: u64) {
         if self.next < self.filled || !self.gathers || !self.failed.is_empty() {
             self.wait(now, until);
             return;
         }
         // The kernel looks at the end of the wait only after the least duration.
-        let gather = u32::try_from(until.saturating_sub(now).min(GATHER_NS) / 1_000).unwrap_or(u32::MAX);
+        let gather = u32::try_from(until.saturating_sub(now).min(gather) / 1_000).unwrap_or(u32::MAX);
         if gather == 0 {
             return self.wait(now, until);
         }
