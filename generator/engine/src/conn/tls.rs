@@ -68,11 +68,12 @@ impl Setup {
         let name = ServerName::try_from(tls.server_name.clone())
             .map_err(|_| SetupError::Name(tls.server_name.clone()))?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider.clone())
+        let verifier = Verifier::new(tls.insecure, material, provider.clone())?;
+        let builder = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(versions(tls))
             .map_err(SetupError::Other)?
             .dangerous()
-            .with_custom_certificate_verifier(verifier(tls.insecure, material, provider)?);
+            .with_custom_certificate_verifier(Arc::new(verifier));
         let mut config = match &material.identity {
             None => builder.with_no_client_auth(),
             Some(identity) => builder
@@ -106,30 +107,31 @@ const fn versions(tls: &plan::Tls) -> Versions {
     }
 }
 
-fn verifier(
-    insecure: bool,
-    material: &Material,
-    provider: Arc<CryptoProvider>,
-) -> Result<Arc<dyn ServerCertVerifier>, SetupError> {
-    if insecure {
-        return Ok(Arc::new(AnyCertificate(provider)));
-    }
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(material.roots.iter().cloned());
-    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider);
-    let chains = verifier.build().map_err(|_| SetupError::NoRoots)?;
-    Ok(Arc::new(Trusting { chains, roots: material.roots.clone() }))
-}
-
-/// Verifies chains, and takes a certificate that is itself among the trusted ones: a self-signed one often says that
-/// it is an authority, which no server's certificate may be (RFC 5280 section 4.2.1.9).
+/// What a server's certificate must be. The signature over the handshake is verified in any case.
 #[derive(Debug)]
-struct Trusting {
-    chains: Arc<WebPkiServerVerifier>,
+struct Verifier {
+    /// None: any certificate will do.
+    chains: Option<Arc<WebPkiServerVerifier>>,
     roots: Vec<CertificateDer<'static>>,
+    provider: Arc<CryptoProvider>,
 }
 
-impl ServerCertVerifier for Trusting {
+impl Verifier {
+    fn new(insecure: bool, material: &Material, provider: Arc<CryptoProvider>) -> Result<Self, SetupError> {
+        if insecure {
+            return Ok(Self { chains: None, roots: Vec::new(), provider });
+        }
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(material.roots.iter().cloned());
+        let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone());
+        let chains = builder.build().map_err(|_| SetupError::NoRoots)?;
+        Ok(Self { chains: Some(chains), roots: material.roots.clone(), provider })
+    }
+}
+
+impl ServerCertVerifier for Verifier {
+    /// Verifies the chain, and takes a certificate that is itself among the trusted ones: a self-signed one often says
+    /// that it is an authority, which no server's certificate may be (RFC 5280 section 4.2.1.9).
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -138,7 +140,8 @@ impl ServerCertVerifier for Trusting {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        match self.chains.verify_server_cert(end_entity, intermediates, name, ocsp, now) {
+        let Some(chains) = &self.chains else { return Ok(ServerCertVerified::assertion()) };
+        match chains.verify_server_cert(end_entity, intermediates, name, ocsp, now) {
             // The dates were looked at before that was found.
             Err(error) if is_authority(&error) && self.roots.contains(end_entity) => {
                 verify_server_name(&ParsedCertificate::try_from(end_entity)?, name)?;
@@ -154,7 +157,7 @@ impl ServerCertVerifier for Trusting {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.chains.verify_tls12_signature(message, certificate, signed)
+        verify_tls12_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -163,56 +166,17 @@ impl ServerCertVerifier for Trusting {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.chains.verify_tls13_signature(message, certificate, signed)
+        verify_tls13_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.chains.supported_verify_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
 
 fn is_authority(error: &Error) -> bool {
     let Error::InvalidCertificate(CertificateError::Other(OtherError(cause))) = error else { return false };
     matches!(cause.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity))
-}
-
-/// Takes any certificate, but still wants its key to have signed the handshake.
-#[derive(Debug)]
-struct AnyCertificate(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _name: &ServerName<'_>,
-        _ocsp: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }
 
 /// One connection's TLS.
