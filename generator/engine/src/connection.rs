@@ -215,14 +215,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         if conn.link.has_output() {
             self.mark_dirty(id);
         }
-        for lane in self.lanes.of(id) {
-            if self.lanes.at(lane).phase == Phase::Waiting {
-                self.make_ready(lane, now);
-                self.place(lane, now);
-            } else {
-                self.next_for(lane, now);
-            }
-        }
+        self.serve_lanes(id, now);
         // Lanes that were taken already are not there for those who wait.
         self.open_for_backlog(now);
     }
@@ -282,12 +275,17 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
 
     fn back_again(&mut self, id: ConnId, now: u64) {
         self.conns[id.index()].state = State::Closed;
-        for user in self.lanes.of(id) {
-            if self.lanes.at(user).phase == Phase::Waiting {
-                self.make_ready(user, now);
-                self.place(user, now);
+        self.serve_lanes(id, now);
+    }
+
+    /// Goes on with the requests that waited for a connection, and finds the next for lanes that have none.
+    fn serve_lanes(&mut self, id: ConnId, now: u64) {
+        for lane in self.lanes.of(id) {
+            if self.lanes.at(lane).phase == Phase::Waiting {
+                self.make_ready(lane, now);
+                self.place(lane, now);
             } else {
-                self.begin_user(user, now);
+                self.next_for(lane, now);
             }
         }
     }

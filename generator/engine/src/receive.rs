@@ -22,7 +22,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             match event {
                 Event::Data(id) => self.data(id, now),
                 Event::Skipped(id, count) => self.skipped(id, count, now),
-                Event::Written(id) => self.written(id, now),
+                Event::Written(id) => self.gather_more(id, now),
                 Event::Connected(id) => self.connected(id, now),
                 Event::ConnectFailed(id, kind) => self.connect_failed(id, kind, now),
                 Event::Eof(id) => self.ended(id, None, now),
@@ -47,18 +47,6 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             self.arrive(intended, now);
             self.flush(true);
             self.driver.submit();
-        }
-    }
-
-    /// A socket that was full has room again.
-    fn written(&mut self, id: ConnId, now: u64) {
-        let conn = &mut self.conns[id.index()];
-        conn.link.pump();
-        if conn.link.has_output() {
-            self.mark_dirty(id);
-        }
-        if self.conns[id.index()].held > 0 {
-            self.release_held(id, now);
         }
     }
 

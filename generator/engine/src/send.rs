@@ -141,22 +141,21 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             }
         }
         self.write(id);
-        self.write_on(id);
+        // A socket that was never full does not report that it has room again.
+        if self.conns[id.index()].state == State::Open && self.driver.sent_whole(id) {
+            self.gather_more(id, now);
+        }
     }
 
-    /// Gathers more of long requests where all that was gathered went out: a socket that was never full does not
-    /// report that it has room again.
-    fn write_on(&mut self, id: ConnId) {
+    /// All that was gathered went out: there is room for more of long requests, and for those that waited for it.
+    pub(crate) fn gather_more(&mut self, id: ConnId, now: u64) {
         let conn = &mut self.conns[id.index()];
-        if conn.state == State::Open && self.driver.sent_whole(id) {
-            conn.link.pump();
-            if conn.link.has_output() {
-                self.mark_dirty(id);
-            }
-            if self.conns[id.index()].held > 0 {
-                let now = self.progress.seen;
-                self.release_held(id, now);
-            }
+        conn.link.pump();
+        if conn.link.has_output() {
+            self.mark_dirty(id);
+        }
+        if self.conns[id.index()].held > 0 {
+            self.release_held(id, now);
         }
     }
 
