@@ -1,10 +1,14 @@
 //! What kernel programs and user space must agree on to the byte.
 //!
-//! Today that is the histogram layout: a log-linear scale with [`SUB_BITS`] bits below the leading one. Values
+//! [`timing`] and [`guard`] are the memory of the kernel programs. The histogram layout here is the one of all
+//! recorders: a log-linear scale with [`SUB_BITS`] bits below the leading one. Values
 //! below `2^SUB_BITS` have a bucket each; above, every power of two is cut into `2^SUB_BITS` equal buckets, so a
 //! bucket is never wider than 1/128 (0.78 %) of the values in it. There is one bucket function, here.
 #![no_std]
 #![forbid(unsafe_code)]
+
+pub mod guard;
+pub mod timing;
 
 /// Bits of a value, below its leading one, that choose the bucket.
 pub const SUB_BITS: u32 = 7;

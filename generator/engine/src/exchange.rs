@@ -1,7 +1,7 @@
 //! What becomes of one request: from its beginning through its lane to its sample.
 
 use brunt_model::outcome::{ErrorKind, Outcome};
-use brunt_model::sample::Sample;
+use brunt_model::sample::{Kernel, Sample};
 use brunt_model::snapshot::judge;
 
 use crate::clock::Clock;
@@ -138,6 +138,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             first_byte_ns: None,
             done_ns: now,
             bytes_in: 0,
+            kernel: Kernel::Off,
             outcome: Outcome::Failed(kind),
         };
         self.recorder.record(&sample, arrival.capped);
@@ -263,6 +264,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             first_byte_ns: (sent && lane.bytes_in > 0).then_some(lane.first_byte),
             done_ns: now,
             bytes_in: if sent { lane.bytes_in } else { 0 },
+            kernel: Kernel::Off,
             outcome,
         };
         self.lanes.set_deadline(id, NEVER);

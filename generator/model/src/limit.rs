@@ -312,6 +312,7 @@ mod tests {
                 first_byte_ns: None,
                 done_ns: i * 10_000_000,
                 bytes_in: 0,
+                kernel: crate::sample::Kernel::Off,
                 outcome,
             };
             stats.record(0, &sample, true, 0);

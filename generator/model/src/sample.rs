@@ -16,7 +16,22 @@ pub struct Sample {
     /// When its end was handled.
     pub done_ns: u64,
     pub bytes_in: u64,
+    pub kernel: Kernel,
     pub outcome: Outcome,
+}
+
+/// What the kernel's time stamps say of a request. They are on the same clock.
+#[derive(Copy, Clone, PartialEq, Eq, Default, Debug)]
+pub enum Kernel {
+    /// Nobody asked it.
+    #[default]
+    Off,
+    /// The first byte of the request left this host, and the first byte of the answer arrived.
+    Known { left_ns: u64, arrived_ns: u64 },
+    /// The stamps were overwritten before they were read.
+    Overwritten,
+    /// No stamp fits the request: lost or reordered segments, or a connection that began without the programs.
+    Missing,
 }
 
 impl Sample {
@@ -36,6 +51,24 @@ impl Sample {
     #[must_use]
     pub fn service_ns(&self) -> Option<u64> {
         self.sent_ns.map(|sent| self.done_ns.saturating_sub(sent))
+    }
+
+    /// From the first byte leaving this host to the first byte of the answer arriving: server and wire alone.
+    #[must_use]
+    pub const fn kernel_ns(&self) -> Option<u64> {
+        match self.kernel {
+            Kernel::Known { left_ns, arrived_ns } => Some(arrived_ns.saturating_sub(left_ns)),
+            Kernel::Off | Kernel::Overwritten | Kernel::Missing => None,
+        }
+    }
+
+    /// How long the answer lay in its socket before the generator handled it.
+    #[must_use]
+    pub fn dwell_ns(&self) -> Option<u64> {
+        match (self.kernel, self.first_byte_ns) {
+            (Kernel::Known { arrived_ns, .. }, Some(handled)) => Some(handled.saturating_sub(arrived_ns)),
+            _ => None,
+        }
     }
 
     /// From the system call to the first byte of the answer.

@@ -5,7 +5,7 @@
 
 use crate::histogram::Histogram;
 use crate::outcome::{ErrorKind, Outcome};
-use crate::sample::Sample;
+use crate::sample::{Kernel, Sample};
 
 /// Status codes 100..=999 each have a counter: RFC 9110 section 15 gives three digits.
 pub const STATUS_LOWEST: u16 = 100;
@@ -40,6 +40,15 @@ pub struct Counters {
     pub late: u64,
     /// Overflows of a ring or table that cost exactness.
     pub overflows: u64,
+    /// Of the measured completed requests, those whose kernel times are known, were overwritten before they were read,
+    /// and are unknown for other reasons. Their sum is 0 where the kernel was not asked.
+    pub kernel_known: u64,
+    pub kernel_overwritten: u64,
+    pub kernel_missing: u64,
+    /// TCP segments that this host sent again, SYN included, as far as kernel timing saw them.
+    pub retransmits: u64,
+    /// Of these, those of connections that were still being made.
+    pub syn_retransmits: u64,
 }
 
 impl Counters {
@@ -64,6 +73,11 @@ impl Counters {
         self.measured_dropped += other.measured_dropped;
         self.late += other.late;
         self.overflows += other.overflows;
+        self.kernel_known += other.kernel_known;
+        self.kernel_overwritten += other.kernel_overwritten;
+        self.kernel_missing += other.kernel_missing;
+        self.retransmits += other.retransmits;
+        self.syn_retransmits += other.syn_retransmits;
     }
 
     /// The two accounting identities, given what was counted as still under way.
@@ -104,6 +118,9 @@ pub struct RequestStats {
     pub response_failed: Histogram,
     pub service: Histogram,
     pub first_byte: Histogram,
+    /// From the request leaving this host to the answer arriving, and from there to its being handled.
+    pub kernel: Histogram,
+    pub dwell: Histogram,
 }
 
 impl Default for RequestStats {
@@ -115,6 +132,8 @@ impl Default for RequestStats {
             response_failed: Histogram::default(),
             service: Histogram::default(),
             first_byte: Histogram::default(),
+            kernel: Histogram::default(),
+            dwell: Histogram::default(),
         }
     }
 }
@@ -140,6 +159,12 @@ impl RequestStats {
         if let Some(first_byte) = sample.first_byte_after_ns() {
             self.first_byte.record(first_byte);
         }
+        if let Some(kernel) = sample.kernel_ns() {
+            self.kernel.record(kernel);
+        }
+        if let Some(dwell) = sample.dwell_ns() {
+            self.dwell.record(dwell);
+        }
     }
 
     /// Adds all that `other` counted.
@@ -150,6 +175,8 @@ impl RequestStats {
         self.response_failed.merge(&other.response_failed);
         self.service.merge(&other.service);
         self.first_byte.merge(&other.first_byte);
+        self.kernel.merge(&other.kernel);
+        self.dwell.merge(&other.dwell);
     }
 
     fn clear(&mut self) {
@@ -159,6 +186,8 @@ impl RequestStats {
         self.response_failed.clear();
         self.service.clear();
         self.first_byte.clear();
+        self.kernel.clear();
+        self.dwell.clear();
     }
 
     /// Response times of all requests, failed ones with the time they took.
@@ -217,6 +246,8 @@ pub struct Stats {
     /// TLS handshakes, from the connection being there to their end.
     pub tls: Histogram,
     pub lag: Histogram,
+    /// TCP handshakes as the kernel saw them: SYN left to SYN-ACK arrived.
+    pub handshake: Histogram,
 }
 
 impl Stats {
@@ -229,6 +260,7 @@ impl Stats {
             connect: Histogram::default(),
             tls: Histogram::default(),
             lag: Histogram::default(),
+            handshake: Histogram::default(),
         }
     }
 
@@ -249,6 +281,14 @@ impl Stats {
             return;
         }
         self.counters.measured += u64::from(completed);
+        if completed {
+            match sample.kernel {
+                Kernel::Off => {}
+                Kernel::Known { .. } => self.counters.kernel_known += 1,
+                Kernel::Overwritten => self.counters.kernel_overwritten += 1,
+                Kernel::Missing => self.counters.kernel_missing += 1,
+            }
+        }
         if let Some(lag) = sample.lag_ns() {
             self.lag.record(lag);
             self.counters.late += u64::from(lag > late_over_ns);
@@ -265,6 +305,7 @@ impl Stats {
         self.connect.merge(&other.connect);
         self.tls.merge(&other.tls);
         self.lag.merge(&other.lag);
+        self.handshake.merge(&other.handshake);
     }
 
     /// Forgets everything, keeping the memory.
@@ -274,6 +315,7 @@ impl Stats {
         self.connect.clear();
         self.tls.clear();
         self.lag.clear();
+        self.handshake.clear();
     }
 
     /// All request names together.
@@ -346,6 +388,7 @@ pub(crate) mod tests {
                 first_byte_ns: outcome.status().map(|_| intended_ns + wait + service),
                 done_ns: intended_ns + wait + service + rest,
                 bytes_in: rest % 1_000,
+                kernel: Kernel::Off,
                 outcome,
             },
         )
@@ -405,11 +448,13 @@ pub(crate) mod tests {
             first_byte_ns: Some(900),
             done_ns: 1_000,
             bytes_in: 10,
+            kernel: Kernel::Known { left_ns: 455, arrived_ns: 890 },
             outcome: Outcome::Completed(200),
         };
         assert_eq!(
             (sample.response_ns(), sample.lag_ns(), sample.service_ns(), sample.first_byte_after_ns()),
             (900, Some(50), Some(550), Some(450))
         );
+        assert_eq!((sample.kernel_ns(), sample.dwell_ns()), (Some(435), Some(10)));
     }
 }

@@ -52,7 +52,13 @@ const RULE: Rule = Rule {
 pub(super) const CRATES: &[Rule] = &[
     Rule { name: "brunt-abi", uses_nothing: true, because: "the kernel programs link it too", ..RULE },
     Rule { name: "brunt-programs", arrows: Arrows::To(&["brunt-abi"]), ..RULE },
-    Rule { name: "brunt-loader", arrows: Arrows::To(&["brunt-abi"]), ..RULE },
+    Rule {
+        name: "brunt-loader",
+        arrows: Arrows::To(&["brunt-abi"]),
+        never: RUNTIMES,
+        because: "it is the only privileged code, and opens no network socket",
+        ..RULE
+    },
     Rule {
         name: "brunt-model",
         arrows: Arrows::To(&["brunt-abi"]),

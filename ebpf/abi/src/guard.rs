@@ -1,0 +1,152 @@
+//! What the guard's programs look up, and what they count.
+
+/// Prefix lengths count from the front of a 128-bit address; an IPv4 address is its IPv4-mapped IPv6 address (RFC 4291
+/// section 2.5.5.2), so both ways of naming it meet the same entry.
+pub const MAPPED_PREFIX: u32 = 96;
+
+/// Port ranges that one entry may hold.
+pub const RANGES: usize = 16;
+
+/// Ports from the first to the last, both included.
+#[repr(C)]
+#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Default, Debug)]
+pub struct Range {
+    pub first: u16,
+    pub last: u16,
+}
+
+/// The port ranges of one prefix. Unused ones have `first > last`, so nothing is in them.
+#[repr(C)]
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct Ports(pub [Range; RANGES]);
+
+impl Range {
+    pub const NONE: Self = Self { first: 1, last: 0 };
+    pub const ALL: Self = Self { first: 0, last: u16::MAX };
+
+    #[inline(always)]
+    #[must_use]
+    pub const fn contains(self, port: u16) -> bool {
+        self.first <= port && port <= self.last
+    }
+}
+
+impl Ports {
+    pub const NONE: Self = Self([Range::NONE; RANGES]);
+}
+
+/// The state of a guard: one entry of a map of its own.
+#[repr(C)]
+#[derive(Copy, Clone, PartialEq, Eq, Default, Debug)]
+pub struct Control {
+    /// Counts changes of the policy from 1; sockets that were allowed under an older one are looked at again.
+    pub generation: u64,
+    /// Not 0: nothing leaves any more.
+    pub killed: u64,
+}
+
+/// Why something was denied: indices of the counters.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub enum Reason {
+    /// No grant names the address and port.
+    NotGranted = 0,
+    /// Link-local, metadata, multicast, broadcast or unspecified: no grant can name them.
+    NeverAllowed = 1,
+    /// Not TCP.
+    Protocol = 2,
+    /// The kill switch is on.
+    Killed = 3,
+    /// A listening socket that was named as never to be reached, such as a controller's.
+    Reserved = 4,
+}
+
+pub const REASONS: usize = 5;
+
+impl Reason {
+    pub const ALL: [Self; REASONS] =
+        [Self::NotGranted, Self::NeverAllowed, Self::Protocol, Self::Killed, Self::Reserved];
+
+    /// The name in counters and reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NotGranted => "not_granted",
+            Self::NeverAllowed => "never_allowed",
+            Self::Protocol => "protocol",
+            Self::Killed => "killed",
+            Self::Reserved => "reserved",
+        }
+    }
+}
+
+/// No grant can name these: 169.254.0.0/16, multicast, broadcast and unspecified addresses of both families,
+/// fe80::/10. `address` is in network order.
+#[inline(always)]
+#[must_use]
+pub const fn is_never_allowed(address: &[u8; 16]) -> bool {
+    let [a, b, ..] = *address;
+    let mut high = 0;
+    let mut at = 0;
+    while at < 10 {
+        high |= address[at];
+        at += 1;
+    }
+    if high == 0 && address[10] == 0xff && address[11] == 0xff {
+        let (first, second) = (address[12], address[13]);
+        let all_ones = first == 255 && second == 255 && address[14] == 255 && address[15] == 255;
+        return first == 169 && second == 254 || first >= 224 && first < 240 || all_ones || first == 0;
+    }
+    let unspecified =
+        high == 0 && address[10] | address[11] | address[12] | address[13] | address[14] | address[15] == 0;
+    a == 0xff || a == 0xfe && b & 0xc0 == 0x80 || unspecified
+}
+
+const _: () = assert!(size_of::<Ports>() == 64 && size_of::<Control>() == 16);
+
+#[cfg(test)]
+mod tests {
+    use core::net::IpAddr;
+
+    use super::*;
+
+    fn check(address: &str, never: bool) {
+        let address: IpAddr = address.parse().expect("an address");
+        let bytes = match address {
+            IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
+            IpAddr::V6(v6) => v6.octets(),
+        };
+        assert_eq!(is_never_allowed(&bytes), never, "{address}");
+    }
+
+    #[test]
+    fn metadata_link_local_and_group_addresses_are_never_allowed() {
+        for address in [
+            "169.254.169.254",
+            "::ffff:169.254.169.254",
+            "224.0.0.1",
+            "239.255.255.255",
+            "255.255.255.255",
+            "0.0.0.0",
+            "0.1.2.3",
+            "::",
+            "fe80::1",
+            "febf::1",
+            "ff02::1",
+        ] {
+            check(address, true);
+        }
+        for address in [
+            "127.0.0.1",
+            "169.253.0.1",
+            "10.0.0.1",
+            "240.0.0.1",
+            "::1",
+            "fec0::1",
+            "2001:db8::1",
+            "::ffff:1.2.3.4",
+        ] {
+            check(address, false);
+        }
+    }
+}
