@@ -9,6 +9,7 @@ mod ci;
 mod console;
 mod demo;
 mod deny;
+mod ebpf;
 mod failure;
 mod fuzz;
 mod layers;
@@ -77,6 +78,12 @@ const COMMANDS: &[Command] = &[
         arguments: "[TARGET] [--seconds N]",
         about: "any bytes into the protocol machines, by cargo-fuzz",
         run: fuzz::run,
+    },
+    Command {
+        name: "ebpf",
+        arguments: "[--check]",
+        about: "build the kernel programs, or prove that the stored ones are of these sources",
+        run: ebpf::run,
     },
     Command { name: "man", arguments: "", about: "write the manual page to target/man", run: man::run },
     Command { name: "ci", arguments: "", about: "what CI runs: .ci/run", run: ci::run },

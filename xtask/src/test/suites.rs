@@ -1,7 +1,7 @@
 //! The suites, as data. A new suite of end-to-end tests is one line here.
 
 use crate::failure::Failure;
-use crate::{layers, tidy};
+use crate::{ebpf, layers, tidy};
 
 /// A group of steps that can be run alone.
 #[derive(Debug)]
@@ -47,6 +47,7 @@ pub(crate) const SUITES: &[Suite] = &[
             Step { name: "fmt", work: Work::Cargo(FMT) },
             Step { name: "layers", work: Work::Check(layers::violations) },
             Step { name: "tidy", work: Work::Check(tidy::violations) },
+            Step { name: "kernel programs", work: Work::Check(ebpf::mismatches) },
             Step { name: "clippy", work: Work::Cargo(CLIPPY) },
             Step { name: "tests", work: Work::Tests(&["--workspace", "--exclude", "brunt-tests"], &[]) },
         ],
