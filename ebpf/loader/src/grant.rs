@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
-use brunt_abi::guard::{MAPPED_PREFIX, Ports, RANGES, Range, is_never_allowed};
+use brunt_abi::guard::{MAPPED_PREFIX, Ports, REASONS, RANGES, Range, Reason};
 
 /// Grants that one policy may have.
 pub const GRANTS_MAX: usize = 64;
@@ -113,6 +113,19 @@ pub fn table(grants: &[Grant]) -> Result<Vec<Entry>, GrantError> {
     prefixes.into_iter().map(entry).collect()
 }
 
+/// Link-local, metadata, multicast, broadcast and unspecified addresses, which no grant can name.
+#[must_use]
+pub fn is_never_allowed(address: IpAddr) -> bool {
+    brunt_abi::guard::is_never_allowed(&bits_of(address))
+}
+
+/// Names and numbers of what was denied.
+#[must_use]
+pub fn reasons(denied: [u64; REASONS]) -> Vec<(&'static str, u64)> {
+    let counts = Reason::ALL.iter().map(|reason| reason.name()).zip(denied);
+    counts.filter(|(_, count)| *count > 0).collect()
+}
+
 fn bits_of(address: IpAddr) -> [u8; 16] {
     match address {
         IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
@@ -149,7 +162,7 @@ impl FromStr for Grant {
             return Err(GrantError::HostBits(text.to_owned(), Box::new(grant)));
         }
         // A wide prefix may hold such addresses; the programs refuse those one by one.
-        if length > 0 && is_never_allowed(&grant.address) && grant.prefix > before + 8 {
+        if length > 0 && brunt_abi::guard::is_never_allowed(&grant.address) && grant.prefix > before + 8 {
             return Err(GrantError::Never(text.to_owned()));
         }
         Ok(grant)
