@@ -89,7 +89,7 @@ fn empty_all_sets() -> Result<(), JailError> {
 fn become_nobody() -> Result<Part, JailError> {
     let name = "user";
     let state = own_state()?;
-    if !state.uids.contains(&0) && !state.gids.contains(&0) {
+    if !state.uids.contains(&0) {
         return Ok(Part::on(name, format!("{}, not root", getuid().as_raw())));
     }
     if let Err(reason) = can_change_user() {
