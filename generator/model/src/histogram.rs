@@ -148,15 +148,16 @@ impl Histogram {
     }
 
     /// A histogram of these parts, if they can be of one: the smallest and the largest value lie in the first and the
-    /// last filled bucket, and the sum between as many of either.
+    /// last filled bucket, and the sum fits with all others being the one or the other.
     pub(crate) fn of_parts(counts: Box<[u64; BUCKETS]>, count: u64, exact: Exact) -> Option<Self> {
         let Exact { sum, min, max } = exact;
         let first = counts.iter().position(|count| *count > 0)?;
         let last = counts.iter().rposition(|count| *count > 0)?;
-        let all = u128::from(count);
+        let (others, low, high) = (u128::from(count - 1), u128::from(min), u128::from(max));
         let fits = min <= max
             && (bucket(min), bucket(max)) == (first, last)
-            && (all * u128::from(min)..=all * u128::from(max)).contains(&sum);
+            && (count > 1 || min == max)
+            && (others * low + high..=others * high + low).contains(&sum);
         fits.then_some(Self { counts, count, sum, min, max })
     }
 
