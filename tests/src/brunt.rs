@@ -5,12 +5,12 @@ use std::process::Command;
 use std::time::Duration;
 
 use brunt_model::report::Report;
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::clean;
 use crate::process::{Ended, Running};
+use crate::{clean, clock};
 
 /// A command may take this long unless it says otherwise; past it, it hangs.
 const DEADLINE: Duration = Duration::from_secs(25);
@@ -149,6 +149,12 @@ impl Measuring {
         self.running.signal(signal);
     }
 
+    /// Waits for the process in which the engine runs.
+    #[must_use]
+    pub fn engine(&self) -> Pid {
+        clock::until("the engine process", DEADLINE, || self.running.children().first().copied())
+    }
+
     /// Waits for the end and reads the result.
     ///
     /// # Panics
@@ -226,7 +232,7 @@ impl Measured {
             "requests do not add up\n{}",
             self.story()
         );
-        let failed: u64 = self.report.errors.values().sum();
+        let failed = self.report.errors.values().sum::<u64>() - self.errors("engine_lost");
         assert!(failed == t.failed, "{failed} errors, {} failed\n{}", t.failed, self.story());
         // A redirect that is refused is an answer too, with its status.
         let answered_badly = self.errors("status") + self.errors("redirect_refused");

@@ -28,9 +28,9 @@ pub struct Ended {
     pub stdout: String,
     pub stderr: String,
     pub wall: Duration,
-    /// User and system time, to 10 ms.
+    /// User and system time, to 10 ms, with that of the children it waited for.
     pub cpu: Duration,
-    /// The most resident memory that was seen.
+    /// The most resident memory that was seen, that of its children at the same time included.
     pub resident_kib: u64,
 }
 
@@ -100,6 +100,12 @@ impl Running {
         Pid::from_child(self.child.as_ref().expect("the child is there until finish"))
     }
 
+    /// Its children now.
+    #[must_use]
+    pub fn children(&self) -> Vec<Pid> {
+        own_children(self.pid())
+    }
+
     /// Sends it a signal.
     ///
     /// # Panics
@@ -164,9 +170,9 @@ impl Running {
     fn watch(&mut self, deadline: Duration) -> io::Result<bool> {
         let pidfd = pidfd_open(self.pid(), PidfdFlags::empty())?;
         while self.start.elapsed() < deadline {
-            if let Some(kib) = resident_kib(self.pid()) {
-                self.resident_kib = self.resident_kib.max(kib);
-            }
+            let family = self.children().into_iter().chain([self.pid()]);
+            let kib = family.filter_map(resident_kib).sum();
+            self.resident_kib = self.resident_kib.max(kib);
             let slice = SAMPLE_EVERY.try_into().expect("a constant that fits");
             if poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&slice))? > 0 {
                 return Ok(true);
@@ -206,11 +212,18 @@ fn resident_kib(pid: Pid) -> Option<u64> {
     line.trim().strip_suffix(" kB")?.parse().ok()
 }
 
-/// User and system time of a process that has ended and is not yet reaped.
+/// The children of a process's first thread, which is the one that starts them.
+fn own_children(pid: Pid) -> Vec<Pid> {
+    let id = pid.as_raw_nonzero();
+    let text = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
+    text.split_whitespace().filter_map(|id| Pid::from_raw(id.parse().ok()?)).collect()
+}
+
+/// User and system time of a process that has ended and is not yet reaped, and of the children it waited for.
 fn cpu_time(pid: Pid) -> Option<Duration> {
     let fields = stat_fields(pid)?;
-    // Fields 14 and 15 of proc_pid_stat(5); the list begins with field 3.
-    let ticks = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
+    // Fields 14 to 17 of proc_pid_stat(5); the list begins with field 3.
+    let ticks: u64 = fields.get(11..15)?.iter().map(|field| field.parse::<u64>().unwrap_or_default()).sum();
     Some(Duration::from_millis(ticks * 1_000 / PROC_TICKS))
 }
 

@@ -9,6 +9,8 @@ mod broken;
 mod closed;
 #[path = "e2e/exits.rs"]
 mod exits;
+#[path = "e2e/lost.rs"]
+mod lost;
 #[path = "e2e/open.rs"]
 mod open;
 #[path = "e2e/outputs.rs"]

@@ -4,9 +4,9 @@
 
 use std::path::PathBuf;
 
-use brunt_engine::EngineError;
 use brunt_model::plan::PlanError;
 
+use crate::engine::Failure;
 use crate::exit::Exit;
 use crate::run::addresses::LookupError;
 use crate::run::tls::PemError;
@@ -26,7 +26,7 @@ pub(crate) enum CommandError {
     )]
     FileLimit { limit: u64, needed: u64 },
     #[error("{0}")]
-    Engine(EngineError),
+    Engine(Failure),
     #[error("'{path}' is not a result of brunt: {why}; give a file written by -o json=FILE")]
     Stored { path: PathBuf, why: String },
     #[error("cannot listen at {address}: {cause}; choose another --host or --port")]
@@ -49,11 +49,9 @@ impl CommandError {
             Self::FileLimit { .. } | Self::Stored { .. } | Self::Listen { .. } | Self::Pem(_) => {
                 Exit::Configuration
             }
-            Self::Engine(error) => match error {
-                EngineError::Thread(_) | EngineError::Panicked | EngineError::Withdrawn => Exit::Fault,
-                // This host does not allow what was asked for, and says how to change that.
-                _ => Exit::Configuration,
-            },
+            Self::Engine(failure) if failure.is_fault => Exit::Fault,
+            // This host does not allow what was asked for, and says how to change that.
+            Self::Engine(_) => Exit::Configuration,
             Self::Lookup(LookupError::Runtime(_)) | Self::System { .. } => Exit::Fault,
         }
     }
@@ -61,6 +59,8 @@ impl CommandError {
 
 #[cfg(test)]
 mod tests {
+    use brunt_engine::EngineError;
+
     use super::*;
 
     #[test]
@@ -73,8 +73,8 @@ mod tests {
             (CommandError::Lookup(LookupError::Late("h".into())), 7),
             (CommandError::Lookup(LookupError::Runtime(io())), 1),
             (CommandError::FileLimit { limit: 1, needed: 2 }, 5),
-            (CommandError::Engine(EngineError::Uring(io())), 5),
-            (CommandError::Engine(EngineError::Panicked), 1),
+            (CommandError::Engine(EngineError::Uring(io()).into()), 5),
+            (CommandError::Engine(EngineError::Panicked.into()), 1),
             (CommandError::Stored { path: "r.json".into(), why: "empty".into() }, 5),
             (CommandError::system("signals")(io()), 1),
         ] {

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod doctor;
+mod engine;
 mod error;
 mod exit;
 mod flags;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
 fn execute(command: Command) -> Result<Exit, CommandError> {
     match command {
         Command::Run(flags) => run::run(&flags),
+        Command::Engine { parent } => engine::child::serve(parent),
         Command::Report(flags) => report::report(&flags),
         Command::Doctor(flags) => doctor::doctor(&flags),
         Command::Origin(flags) => origin::origin(&flags),

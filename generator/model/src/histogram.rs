@@ -4,6 +4,7 @@
 //! `max` are exact. The bucket function is shared with the kernel programs ([`brunt_abi::bucket`]).
 
 use brunt_abi::{BUCKETS, bucket, highest, lowest};
+use serde::{Deserialize, Serialize};
 
 /// Counts of values by bucket.
 #[derive(Clone, PartialEq, Eq)]
@@ -129,6 +130,39 @@ impl Histogram {
     pub fn buckets(&self) -> impl Iterator<Item = (u64, u64, u64)> + '_ {
         let filled = self.counts.iter().enumerate().filter(|&(_, &n)| n > 0);
         filled.map(|(index, &n)| (lowest(index).max(self.min()), highest(index).min(self.max), n))
+    }
+}
+
+/// What a histogram holds beside its buckets.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct Exact {
+    pub(crate) sum: u128,
+    pub(crate) min: u64,
+    pub(crate) max: u64,
+}
+
+impl Histogram {
+    /// Its counts by bucket, and its exact figures; for [`crate::codec`].
+    pub(crate) fn parts(&self) -> (&[u64; BUCKETS], Exact) {
+        (&self.counts, Exact { sum: self.sum, min: self.min, max: self.max })
+    }
+
+    /// A histogram of these parts, if they can be of one: the smallest and the largest value lie in the first and the
+    /// last filled bucket, and the sum fits with all others being the one or the other.
+    pub(crate) fn of_parts(counts: Box<[u64; BUCKETS]>, count: u64, exact: Exact) -> Option<Self> {
+        let Exact { sum, min, max } = exact;
+        let first = counts.iter().position(|count| *count > 0)?;
+        let last = counts.iter().rposition(|count| *count > 0)?;
+        let (others, low, high) = (u128::from(count - 1), u128::from(min), u128::from(max));
+        let fits = min <= max
+            && (bucket(min), bucket(max)) == (first, last)
+            && (count > 1 || min == max)
+            && (others * low + high..=others * high + low).contains(&sum);
+        fits.then_some(Self { counts, count, sum, min, max })
+    }
+
+    pub(crate) fn no_counts() -> Box<[u64; BUCKETS]> {
+        zeroed()
     }
 }
 

@@ -12,6 +12,8 @@ pub enum Admission {
     Duplicate,
     /// Too far ahead of the last one in order: the source must send the missing ones first.
     TooFarAhead,
+    /// The sum would leave the range that any run can reach: these figures are made up.
+    Overflow,
 }
 
 /// Which snapshots of a source are in: all below `next`, and the set bits of `ahead` from there.
@@ -40,6 +42,9 @@ impl Ledger {
     /// Adds a snapshot unless it is in already.
     pub fn admit(&mut self, snapshot: &Snapshot) -> Admission {
         let seen = self.seen.entry((snapshot.worker, snapshot.core)).or_default();
+        if !self.total.can_take(&snapshot.stats) {
+            return Admission::Overflow;
+        }
         let admission = seen.admit(snapshot.seq);
         if admission == Admission::Admitted {
             self.total.merge(&snapshot.stats);
@@ -76,6 +81,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::snapshot::FIGURE_MAX;
     use crate::snapshot::tests::stats;
 
     fn snapshot(core: u32, seq: u64, stats: Stats) -> Snapshot {
@@ -111,6 +117,16 @@ mod tests {
             snapshots.iter().for_each(|snapshot| expected.merge(&snapshot.stats));
             prop_assert_eq!(ledger.total(), &expected);
         }
+    }
+
+    #[test]
+    fn sums_stay_in_range() {
+        let mut stats = Stats::new(1);
+        stats.counters.bytes_in = FIGURE_MAX;
+        let mut ledger = Ledger::new(1);
+        assert_eq!(ledger.admit(&snapshot(0, 0, stats.clone())), Admission::Admitted);
+        assert_eq!(ledger.admit(&snapshot(0, 1, stats)), Admission::Overflow);
+        assert_eq!(ledger.admit(&snapshot(0, 1, Stats::new(1))), Admission::Admitted);
     }
 
     #[test]

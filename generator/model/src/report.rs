@@ -302,7 +302,7 @@ fn totals(stats: &Stats, in_flight: u64) -> Totals {
         failed_arrivals: c.failed_arrivals,
         dropped: c.dropped,
         in_flight,
-        lost: c.lost,
+        lost: c.lost_arrivals,
         started: c.started,
         completed: c.completed,
         failed: c.failed,

@@ -3,6 +3,8 @@
 //! [`Stats::merge`] is associative and commutative, so interval snapshots may be summed in any order and any
 //! grouping: by core, by worker, by tick.
 
+use serde::{Deserialize, Serialize};
+
 use crate::histogram::Histogram;
 use crate::outcome::{ErrorKind, Outcome};
 use crate::sample::{Kernel, Sample};
@@ -11,8 +13,11 @@ use crate::sample::{Kernel, Sample};
 pub const STATUS_LOWEST: u16 = 100;
 pub const STATUS_COUNT: usize = 900;
 
+/// No figure of a run comes near this: ten years of a terabit a second are 2^55 bytes. Sums of a few such still fit.
+pub const FIGURE_MAX: u64 = 1 << 60;
+
 /// Counters of arrivals and requests. The two identities of [`Counters::check`] hold at every stop.
-#[derive(Copy, Clone, PartialEq, Eq, Default, Debug)]
+#[derive(Copy, Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 pub struct Counters {
     pub scheduled: u64,
     pub finished: u64,
@@ -78,6 +83,76 @@ impl Counters {
         self.kernel_missing += other.kernel_missing;
         self.retransmits += other.retransmits;
         self.syn_retransmits += other.syn_retransmits;
+    }
+
+    /// All of them, for what concerns each alike. A new one cannot be forgotten here.
+    #[must_use]
+    pub const fn all(&self) -> [u64; 25] {
+        let Self {
+            scheduled,
+            finished,
+            failed_arrivals,
+            dropped,
+            lost_arrivals,
+            started,
+            completed,
+            failed,
+            lost,
+            bytes_in,
+            bytes_out,
+            connections_opened,
+            tls_handshakes,
+            tls_resumed,
+            redirects,
+            measured,
+            measured_scheduled,
+            measured_dropped,
+            late,
+            overflows,
+            kernel_known,
+            kernel_overwritten,
+            kernel_missing,
+            retransmits,
+            syn_retransmits,
+        } = *self;
+        [
+            scheduled,
+            finished,
+            failed_arrivals,
+            dropped,
+            lost_arrivals,
+            started,
+            completed,
+            failed,
+            lost,
+            bytes_in,
+            bytes_out,
+            connections_opened,
+            tls_handshakes,
+            tls_resumed,
+            redirects,
+            measured,
+            measured_scheduled,
+            measured_dropped,
+            late,
+            overflows,
+            kernel_known,
+            kernel_overwritten,
+            kernel_missing,
+            retransmits,
+            syn_retransmits,
+        ]
+    }
+
+    /// Sets down as lost whatever began and is not accounted for, because who knew of it is gone. Returns how many
+    /// requests these are.
+    pub fn lose_the_rest(&mut self) -> u64 {
+        let ended = [self.finished, self.failed_arrivals, self.dropped, self.lost_arrivals];
+        self.lost_arrivals += ended.iter().fold(self.scheduled, |left, count| left.saturating_sub(*count));
+        let ended = [self.completed, self.failed, self.lost];
+        let lost = ended.iter().fold(self.started, |left, count| left.saturating_sub(*count));
+        self.lost += lost;
+        lost
     }
 
     /// The two accounting identities, given what was counted as still under way.
@@ -204,6 +279,20 @@ impl RequestStats {
         self.response_ok.count() + self.response_failed.count()
     }
 
+    /// What no part of it can exceed.
+    fn sums(&self) -> [u64; 8] {
+        [
+            self.answers(),
+            self.errors.iter().sum(),
+            self.response_ok.count(),
+            self.response_failed.count(),
+            self.service.count(),
+            self.first_byte.count(),
+            self.kernel.count(),
+            self.dwell.count(),
+        ]
+    }
+
     /// Whole answers, whatever their status.
     #[must_use]
     pub fn answers(&self) -> u64 {
@@ -218,7 +307,7 @@ fn add_all(mine: &mut [u64], theirs: &[u64]) {
 }
 
 /// CPU of the engine's thread over the same span.
-#[derive(Copy, Clone, PartialEq, Eq, Default, Debug)]
+#[derive(Copy, Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 pub struct CoreTime {
     pub wall_ns: u64,
     /// CPU time of the thread, the pacing spin left out.
@@ -306,6 +395,34 @@ impl Stats {
         self.tls.merge(&other.tls);
         self.lag.merge(&other.lag);
         self.handshake.merge(&other.handshake);
+    }
+
+    /// Are all figures of the sum with `other` still below [`FIGURE_MAX`]? Always so for what was counted; not for
+    /// what somebody made up.
+    #[must_use]
+    pub fn can_take(&self, other: &Self) -> bool {
+        let fits = |(mine, theirs): (u64, u64)| mine.checked_add(theirs).is_some_and(|sum| sum <= FIGURE_MAX);
+        let histograms = [
+            (&self.connect, &other.connect),
+            (&self.tls, &other.tls),
+            (&self.lag, &other.lag),
+            (&self.handshake, &other.handshake),
+        ];
+        self.counters.all().into_iter().zip(other.counters.all()).all(fits)
+            && histograms.into_iter().all(|(mine, theirs)| fits((mine.count(), theirs.count())))
+            && self
+                .requests
+                .iter()
+                .zip(&other.requests)
+                .all(|(mine, theirs)| mine.sums().into_iter().zip(theirs.sums()).all(fits))
+    }
+
+    /// Sets down as lost what began and is not accounted for: the engine that knew of it is gone.
+    pub fn lose_the_rest(&mut self) {
+        let lost = self.counters.lose_the_rest();
+        if let Some(request) = self.requests.first_mut() {
+            request.errors[ErrorKind::EngineLost.index()] += lost;
+        }
     }
 
     /// Forgets everything, keeping the memory.

@@ -1,6 +1,7 @@
 //! What brunt's memory depends on: connections and what they speak, and nothing else.
 //!
-//! The figure is the highest resident memory (`VmHWM`) seen while it ran, looked up every few milliseconds. The one
+//! The figure is the highest resident memory (`VmHWM`) of its two processes seen while it ran, looked up every few
+//! milliseconds. The one
 //! that `wait4` gives will not do: it starts at what the parent had when it forked.
 
 use std::time::Duration;
@@ -155,7 +156,7 @@ impl SecureRuns {
 fn measure(setup: &Setup, url: &str, flags: String) -> anyhow::Result<Run> {
     eprintln!("brunt run {flags}");
     let mut peak_kib = 0;
-    let mut look = |pid| peak_kib = peak_kib.max(peak_kib_of(pid).unwrap_or(0));
+    let mut look = |pid| peak_kib = peak_kib.max(peak_kib_of_all(pid));
     let watch = Watch { every: LOOK_EVERY, look: &mut look };
     let Ran { result, code, .. } = setup.brunt.run(&flags, url, LIMIT, Some(watch))?;
     Ok(Run {
@@ -169,6 +170,13 @@ fn measure(setup: &Setup, url: &str, flags: String) -> anyhow::Result<Run> {
         reasons: result.verdict.reasons,
         exit_code: code,
     })
+}
+
+/// The process, and the child in which its engine runs.
+fn peak_kib_of_all(pid: u32) -> u64 {
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    let children = children.split_whitespace().filter_map(|child| child.parse().ok());
+    children.chain([pid]).filter_map(peak_kib_of).sum()
 }
 
 /// `None` once the process has given its memory back.

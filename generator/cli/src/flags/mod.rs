@@ -46,6 +46,9 @@ pub(crate) enum Command {
     Origin(OriginFlags),
     /// Print a completion script for a shell
     Completions { shell: Shell },
+    /// Make the load of a `brunt run`, which starts this by itself
+    #[command(hide = true)]
+    Engine { parent: u32 },
     /// Print the man pages, or write one file each to a folder
     #[command(hide = true)]
     Man { folder: Option<PathBuf> },

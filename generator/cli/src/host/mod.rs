@@ -2,6 +2,7 @@
 //! a reader that makes nothing of a missing file: a figure that cannot be had is left out, it never ends a run.
 
 pub(crate) mod cgroup;
+pub(crate) mod clock;
 pub(crate) mod cpu;
 pub(crate) mod environment;
 pub(crate) mod files;

@@ -18,7 +18,8 @@ pub(crate) struct PressureGauge {
 
 /// Run-queue delay of one thread since it exists.
 struct Thread {
-    id: i32,
+    /// Its process and itself, by the kernel's ids.
+    id: (u32, i32),
     at_start: Nanos,
     last: Nanos,
 }
@@ -31,9 +32,10 @@ impl PressureGauge {
         Self { cores: cores.to_vec(), groups, times: cpu::times(), throttled, threads: Vec::new() }
     }
 
-    /// The engine's threads are there, by core.
-    pub(crate) fn begin(&mut self, threads: &[i32]) {
-        let begin = |&id: &i32| {
+    /// The engine's process and threads are there, by core.
+    pub(crate) fn begin(&mut self, process: u32, threads: &[i32]) {
+        let begin = |&thread: &i32| {
+            let id = (process, thread);
             let delay = run_delay(id).unwrap_or_default();
             Thread { id, at_start: delay, last: delay }
         };
@@ -61,8 +63,8 @@ impl PressureGauge {
     }
 }
 
-fn run_delay(thread: i32) -> Option<Nanos> {
-    parse_run_delay(&text_of(format!("/proc/self/task/{thread}/schedstat"))?)
+fn run_delay((process, thread): (u32, i32)) -> Option<Nanos> {
+    parse_run_delay(&text_of(format!("/proc/{process}/task/{thread}/schedstat"))?)
 }
 
 /// Time on a CPU, time waiting for one (both in nanoseconds), number of time slices.
@@ -84,7 +86,7 @@ mod tests {
     #[test]
     fn a_thread_that_is_gone_keeps_its_last_value() {
         let mut gauge = PressureGauge::new(&[CoreId(0)]);
-        gauge.begin(&[i32::MAX]);
+        gauge.begin(std::process::id(), &[i32::MAX]);
         gauge.sample(0);
         gauge.sample(7);
         assert_eq!(gauge.finish().run_delay, Nanos::ZERO);

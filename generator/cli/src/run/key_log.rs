@@ -12,8 +12,7 @@ use rustls::KeyLog;
 /// Whoever reads the file can read the traffic, so only its owner may.
 const MODE: u32 = 0o600;
 
-/// An open key log. Engine threads write to it side by side: each line is one write to a file opened with `O_APPEND`,
-/// so lines never mix and no lock is needed.
+/// An open key log. Each line is one write to a file opened with `O_APPEND`, so lines of several writers never mix.
 #[derive(Debug)]
 pub(crate) struct KeyLogFile {
     path: PathBuf,
@@ -29,6 +28,13 @@ impl KeyLogFile {
     pub(crate) fn open(path: &Path) -> std::io::Result<Self> {
         let file = OpenOptions::new().append(true).create(true).mode(MODE).open(path)?;
         Ok(Self { path: path.to_owned(), file, failed: AtomicU64::new(0) })
+    }
+
+    /// So many lines were lost before they came here.
+    pub(crate) fn lose(&self, lines: u64) {
+        // What the engine process says is not believed as far as overflowing goes.
+        let failed = self.failed.load(Ordering::Relaxed);
+        self.failed.store(failed.saturating_add(lines), Ordering::Relaxed);
     }
 
     /// How many lines could not be written, in words; `None` where all were.
@@ -89,6 +95,7 @@ mod tests {
         for _ in 0..3 {
             log.log("CLIENT_RANDOM", &[1], &[2]);
         }
-        assert_eq!(log.notice().unwrap(), "note: 3 lines of the key log '/dev/full' could not be written");
+        log.lose(4);
+        assert_eq!(log.notice().unwrap(), "note: 7 lines of the key log '/dev/full' could not be written");
     }
 }

@@ -11,7 +11,7 @@ mod target;
 pub(crate) mod tls;
 mod watch;
 
-use brunt_engine::{Finished, Parts, StopSwitch};
+use brunt_engine::{Finished, Parts, Stop, StopSwitch};
 use brunt_model::plan::{Inputs, Plan};
 use brunt_model::report::{Environment, Facts, Report};
 
@@ -19,6 +19,7 @@ use self::progress::Progress;
 use self::setup::Prepared;
 use self::signals::SignalWatch;
 use self::watch::{Observed, Watch};
+use crate::engine::{Ending as EngineEnding, Job, Supervisor};
 use crate::error::CommandError;
 use crate::exit::{Ending, Exit};
 use crate::flags::{RunFlags, outputs_or_text};
@@ -42,8 +43,9 @@ pub(crate) fn run(flags: &RunFlags) -> Result<Exit, CommandError> {
     let signals = SignalWatch::begin(stop.clone(), progress.clone())
         .map_err(CommandError::system("installing handlers for SIGINT and SIGTERM"))?;
     let started_at = identity::now();
-    let (finished, observed) = execute(&prepared, &stop, progress)?;
-    tls.key_log.and_then(|log| log.notice()).iter().for_each(|notice| terminal::say(notice));
+    let (finished, observed, key_lines_lost) = execute(&prepared, &inputs, &stop, progress)?;
+    let key_log = tls.key_log.inspect(|log| log.lose(key_lines_lost));
+    key_log.and_then(|log| log.notice()).iter().for_each(|notice| terminal::say(notice));
 
     let Prepared { plan, parts, environment, .. } = prepared;
     let report = judge(&plan, &parts, &finished, observed, Identity { run_id, started_at }, environment);
@@ -52,18 +54,29 @@ pub(crate) fn run(flags: &RunFlags) -> Result<Exit, CommandError> {
     Ok(Ending::of(&report, signal, output_failed).exit())
 }
 
+/// Runs the engine in a child and follows it. Returns the number of lines of the key log that were lost, too.
 fn execute(
     prepared: &Prepared,
+    inputs: &Inputs,
     stop: &StopSwitch,
     progress: Progress,
-) -> Result<(Finished, Observed), CommandError> {
-    let Prepared { plan, parts, .. } = prepared;
+) -> Result<(Finished, Observed, u64), CommandError> {
+    let Prepared { scenario, plan, parts, .. } = prepared;
+    let job = Job { scenario, inputs, plan, parts };
     let mut watch = Watch::new(plan, &parts.cores, progress);
-    let finished = brunt_engine::run(plan, parts, stop, &mut |event| watch.see(&event));
+    let mut engine = Supervisor::spawn()?;
+    let ending = engine.send(&job).and_then(|()| engine.follow(&job, stop, &mut |seen| watch.see(&seen)));
     watch.clear_progress();
-    let finished = finished.map_err(CommandError::Engine)?;
-    let observed = watch.finish(&finished.total);
-    Ok((finished, observed))
+    match ending.map_err(CommandError::Engine)? {
+        EngineEnding::Finished(finished, key_lines_lost) => {
+            let observed = watch.finish(&finished.total);
+            Ok((*finished, observed, key_lines_lost))
+        }
+        EngineEnding::Lost(loss) => {
+            let (finished, observed) = watch.finish_lost(&loss, stop.get() != Stop::No);
+            Ok((finished, observed, 0))
+        }
+    }
 }
 
 struct Identity {

@@ -27,7 +27,9 @@ const IDLE_AT_LEAST: f64 = 0.8;
 
 /// All that a run needs.
 pub(crate) struct Prepared {
-    pub plan: Arc<Plan>,
+    /// What the plan was compiled from.
+    pub scenario: Scenario,
+    pub plan: Plan,
     pub parts: Parts,
     pub environment: Environment,
     /// What was decided differently from what one might expect.
@@ -69,7 +71,8 @@ pub(crate) fn prepare(
         ..environment::describe(&plan.endpoints, &cores)
     };
     Ok(Prepared {
-        plan: Arc::new(plan),
+        scenario,
+        plan,
         parts: Parts { io, pace, cores, trust_tsc: cpu::clock_source().as_deref() == Some("tsc"), tls },
         environment,
         notices,

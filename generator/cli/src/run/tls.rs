@@ -33,7 +33,7 @@ pub(crate) struct PemError {
 #[derive(Default, Debug)]
 pub(crate) struct Loaded {
     pub material: Arc<Material>,
-    /// Set with `--keylog`: the engine writes, and the caller asks at the end how that went.
+    /// Set with `--keylog`: it is written to while the engine is followed, and asked at the end how that went.
     pub key_log: Option<Arc<KeyLogFile>>,
     pub notices: Vec<String>,
 }

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use brunt_engine::Event;
+use brunt_engine::Finished;
+use brunt_model::codec::SPAN_MAX_NS;
 use brunt_model::ledger::{Admission, Ledger};
 use brunt_model::plan::Plan;
 use brunt_model::snapshot::{CoreTime, Snapshot, Stats};
@@ -11,6 +12,7 @@ use brunt_model::units::{CoreId, Nanos};
 use brunt_model::verdict::{HostPressure, Thresholds};
 
 use super::progress::Progress;
+use crate::engine::{Loss, Seen};
 use crate::host::pressure::PressureGauge;
 
 /// Follows one run.
@@ -44,10 +46,10 @@ impl Watch {
         }
     }
 
-    pub(crate) fn see(&mut self, event: &Event<'_>) {
-        match event {
-            Event::Started { threads } => self.pressure.begin(threads),
-            Event::Interval(snapshot) => self.add(snapshot),
+    pub(crate) fn see(&mut self, seen: &Seen<'_>) {
+        match seen {
+            Seen::Started { process, threads } => self.pressure.begin(*process, threads),
+            Seen::Interval(snapshot) => self.add(snapshot),
         }
     }
 
@@ -73,17 +75,46 @@ impl Watch {
     }
 
     /// The end; `total` is what the cores counted for themselves.
-    pub(crate) fn finish(self, total: &Stats) -> Observed {
-        let fault = self.refused.or_else(|| {
+    pub(crate) fn finish(mut self, total: &Stats) -> Observed {
+        let fault = self.refused.take().or_else(|| {
             (self.ledger.total() != total)
                 .then(|| "the intervals do not sum up to what the cores counted in all".to_owned())
         });
+        self.observed(fault.map(|what| format!("a fault of brunt's own, please report it: {what}")))
+    }
+
+    /// The end of a run whose engine was lost: what its snapshots counted stands, and what they began and did not see
+    /// the end of is lost.
+    pub(crate) fn finish_lost(self, loss: &Loss, stopped: bool) -> (Finished, Observed) {
+        let mut total = self.ledger.total().clone();
+        total.lose_the_rest();
+        let (requests, arrivals) = (total.counters.lost, total.counters.lost_arrivals);
+        let finished = Finished {
+            total,
+            elapsed: Nanos(u64::try_from(loss.elapsed.as_nanos()).unwrap_or(u64::MAX)),
+            load_time: self.busy.counted(),
+            arrivals_in_flight: 0,
+            requests_in_flight: 0,
+            late_for_connections: 0,
+            stopped,
+            unreachable: false,
+        };
+        let counted = finished.load_time;
+        let fault = format!(
+            "the engine process {}; what is here was counted in the first {counted}, and {requests} requests and \
+             {arrivals} arrivals under way then are lost",
+            loss.what
+        );
+        (finished, self.observed(Some(fault)))
+    }
+
+    fn observed(self, fault: Option<String>) -> Observed {
         Observed {
             timeline: self.timeline.finish(),
             busy_for: self.busy.longest(),
             busiest: self.busy.busiest(),
             host: HostPressure { stalled: self.busy.stalled(), ..self.pressure.finish() },
-            fault: fault.map(|what| format!("a fault of brunt's own, please report it: {what}")),
+            fault,
         }
     }
 }
@@ -103,16 +134,24 @@ struct CoreBusy {
 impl Busy {
     fn add(&mut self, core: u32, time: &CoreTime) {
         let core = self.0.entry(core).or_default();
-        core.all.wall_ns += time.wall_ns;
-        core.all.busy_ns += time.busy_ns;
-        core.all.stalled_ns += time.stalled_ns;
+        // Another process counted them, and may have made them up.
+        let add = |sum: &mut u64, more: u64| *sum = sum.saturating_add(more).min(SPAN_MAX_NS);
+        add(&mut core.all.wall_ns, time.wall_ns);
+        add(&mut core.all.busy_ns, time.busy_ns);
+        add(&mut core.all.stalled_ns, time.stalled_ns);
         let is_over = time.busy_ratio() > Thresholds::default().busy;
-        core.stretch = if is_over { Nanos(core.stretch.0 + time.wall_ns) } else { Nanos::ZERO };
+        core.stretch = if is_over { core.stretch } else { Nanos::ZERO };
+        add(&mut core.stretch.0, if is_over { time.wall_ns } else { 0 });
         core.longest = core.longest.max(core.stretch);
     }
 
     fn longest(&self) -> Nanos {
         self.0.values().map(|core| core.longest).max().unwrap_or_default()
+    }
+
+    /// How far the snapshots of any core reach.
+    fn counted(&self) -> Nanos {
+        Nanos(self.0.values().map(|core| core.all.wall_ns).max().unwrap_or_default())
     }
 
     fn stalled(&self) -> Nanos {
@@ -126,6 +165,7 @@ impl Busy {
 
 #[cfg(test)]
 mod tests {
+    use brunt_model::outcome::ErrorKind;
     use brunt_model::plan::{Inputs, compile};
     use brunt_model::scenario::Scenario;
 
@@ -148,8 +188,8 @@ mod tests {
     fn observe(snapshots: &[Snapshot], counted: u64) -> Observed {
         let plan = plan();
         let mut watch = Watch::new(&plan, &[CoreId(0), CoreId(1)], Progress::new(&plan, false));
-        watch.see(&Event::Started { threads: &[1, 2] });
-        snapshots.iter().for_each(|snapshot| watch.see(&Event::Interval(snapshot)));
+        watch.see(&Seen::Started { process: 1, threads: &[1, 2] });
+        snapshots.iter().for_each(|snapshot| watch.see(&Seen::Interval(snapshot)));
         let mut total = Stats::new(1);
         total.counters.bytes_in = counted;
         watch.finish(&total)
@@ -173,5 +213,26 @@ mod tests {
         assert!(fault(&[snapshot(0, 0, 1)], 8).contains("do not sum up"));
         assert!(fault(&[snapshot(0, 0, 1), snapshot(0, 0, 1)], 7).contains("Duplicate"));
         assert_eq!(fault(&[snapshot(0, 0, 1), snapshot(0, 1, 1)], 14), "");
+    }
+    #[test]
+    fn what_was_under_way_is_lost_with_the_engine() {
+        let plan = plan();
+        let mut watch = Watch::new(&plan, &[CoreId(0)], Progress::new(&plan, false));
+        let mut one = snapshot(0, 0, 1);
+        let c = &mut one.stats.counters;
+        (c.scheduled, c.started, c.finished, c.completed, c.dropped) = (20, 15, 9, 9, 2);
+        watch.see(&Seen::Interval(&one));
+        let loss = Loss { what: "ended".to_owned(), elapsed: std::time::Duration::from_secs(2) };
+        let (finished, observed) = watch.finish_lost(&loss, false);
+        let counters = &finished.total.counters;
+        assert_eq!((counters.lost, counters.lost_arrivals), (6, 9));
+        assert_eq!(counters.check(0, 0), Ok(()));
+        assert_eq!(finished.total.requests[0].errors[ErrorKind::EngineLost.index()], 6);
+        assert_eq!((finished.elapsed, finished.load_time), (Nanos::from_secs(2), Nanos::from_secs(1)));
+        assert_eq!(
+            observed.fault.unwrap_or_default(),
+            "the engine process ended; what is here was counted in the first 1.00 s, and 6 requests and 9 arrivals \
+             under way then are lost"
+        );
     }
 }

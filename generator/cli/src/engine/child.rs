@@ -1,0 +1,96 @@
+//! `brunt engine`: the process that makes the load. It runs one job and is told everything by its parent.
+
+use std::fs::File;
+use std::os::fd::AsFd as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use brunt_engine::{Event, Finished, StopSwitch};
+use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use super::frame::{Frames, JOB_MAX};
+use super::job;
+use super::message::{Failure, MessageError, end, failed, interval, started};
+use super::outbox::{Outbox, PipedKeyLog};
+use crate::error::CommandError;
+use crate::exit::Exit;
+
+/// Runs the job that comes through stdin and tells its end through stdout. The exit code says nothing.
+pub(crate) fn serve(parent: u32) -> Result<Exit, CommandError> {
+    die_with(parent)?;
+    leave_signals_to_parent().map_err(CommandError::system("leaving SIGINT and SIGTERM to the parent"))?;
+    let stop = StopSwitch::default();
+    let pipe = std::io::stdout().as_fd().try_clone_to_owned();
+    let (outbox, writer) = pipe
+        .and_then(|pipe| Outbox::begin(pipe, stop.clone()))
+        .map_err(CommandError::system("starting to write to the parent"))?;
+    let key_log = Arc::new(PipedKeyLog { outbox: outbox.clone(), lost: AtomicU64::new(0) });
+    let outcome = run(&outbox, &key_log, &stop);
+    let last = match &outcome {
+        Ok(finished) => end(finished, key_log.lost.load(Ordering::Relaxed)),
+        Err(failure) => failed(failure),
+    };
+    outbox.send_last(last.map_err(|error| CommandError::Engine(unsaid(&error)))?);
+    // It cannot have panicked, and if it had, the parent notices.
+    let _ = writer.join();
+    Ok(Exit::Pass)
+}
+
+/// Nobody would see what becomes of a load whose parent is gone, nor could stop it.
+fn die_with(parent: u32) -> Result<(), CommandError> {
+    set_parent_process_death_signal(Some(Signal::KILL))
+        .map_err(|error| CommandError::system("asking to die with the parent")(error.into()))?;
+    // It may have died before that.
+    let is_there =
+        i32::try_from(parent).ok().and_then(Pid::from_raw).is_some_and(|pid| getppid() == Some(pid));
+    if is_there {
+        Ok(())
+    } else {
+        Err(CommandError::Usage("brunt starts its engine by itself; use brunt run".to_owned()))
+    }
+}
+
+/// The parent decides what a signal means, and presses the switch; one that reaches this process is ignored.
+fn leave_signals_to_parent() -> std::io::Result<()> {
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
+    }
+    Ok(())
+}
+
+fn run(outbox: &Outbox, key_log: &Arc<PipedKeyLog>, stop: &StopSwitch) -> Result<Finished, Failure> {
+    let stdin = std::io::stdin().as_fd().try_clone_to_owned().map_err(Failure::fault)?;
+    let (mut pipe, mut frames) = (File::from(stdin), Frames::new(JOB_MAX));
+    let job = frames.wait(&mut pipe).map_err(Failure::fault)?;
+    let job = job.ok_or_else(|| Failure::fault("the engine process was given no job"))?;
+    let (plan, parts) = job::decode(&job, key_log.clone()).map_err(Failure::fault)?;
+    drop(job);
+    let switch = stop.clone();
+    let listen = move || heed(&switch, frames, pipe);
+    std::thread::Builder::new().name("stop".to_owned()).spawn(listen).map_err(Failure::fault)?;
+    let mut tell = |event: Event<'_>| {
+        let message = match event {
+            Event::Started { threads } => started(threads),
+            Event::Interval(snapshot) => interval(snapshot),
+        };
+        // Only memory is written to here; if that failed, the parent would miss a snapshot and say so.
+        if let Ok(message) = message {
+            outbox.send(message);
+        }
+    };
+    Ok(brunt_engine::run(&plan, &parts, stop, &mut tell)?)
+}
+
+/// Presses the switch as often as the parent does, and for good once the parent is gone.
+fn heed(stop: &StopSwitch, mut frames: Frames, mut pipe: File) {
+    while let Ok(Some(_)) = frames.wait(&mut pipe) {
+        stop.press();
+    }
+    stop.press();
+    stop.press();
+}
+
+fn unsaid(error: &MessageError) -> Failure {
+    Failure::fault(format!("the end of the run cannot be told: {error}"))
+}

@@ -1,0 +1,216 @@
+//! What the child is to do: all that [`brunt_engine::run`] is given, through the pipe.
+//!
+//! The scenario and its inputs are sent, not the plan: compiling is a pure function, and that both got the same shows
+//! in the plan's id. Secrets (credentials, private keys) are in here and nowhere else.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use brunt_engine::conn::tls::{Identity, Material};
+use brunt_engine::{Io, Pace, Parts};
+use brunt_model::plan::{self, Inputs, Plan, PlanError};
+use brunt_model::scenario::Scenario;
+use brunt_model::units::CoreId;
+use rustls::KeyLog;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use serde::{Deserialize, Serialize};
+
+use super::frame::{FrameError, JOB_MAX, framed};
+
+/// What the supervisor has of a run.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Job<'a> {
+    pub scenario: &'a Scenario,
+    pub inputs: &'a Inputs,
+    pub plan: &'a Plan,
+    pub parts: &'a Parts,
+}
+
+/// Why a job cannot be sent, or what was sent is none.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum JobError {
+    #[error("what the engine process was sent is no job: {0}")]
+    Form(#[from] postcard::Error),
+    #[error(
+        "the run does not fit the pipe to the engine process: {0}; make the body or the certificates smaller"
+    )]
+    Long(FrameError),
+    #[error("the engine process cannot compile the plan: {0}")]
+    Plan(#[from] PlanError),
+    #[error("the engine process compiled another plan")]
+    OtherPlan,
+    #[error("the private key is of no kind that is known")]
+    Key,
+}
+
+impl Job<'_> {
+    /// The frame that tells it. The body comes last and is not copied into anything else before.
+    pub(super) fn encode(&self) -> Result<Vec<u8>, JobError> {
+        let Parts { io, pace, cores, trust_tsc, tls } = self.parts;
+        let coded = Coded {
+            scenario: self.scenario.clone(),
+            proxy_credentials: self.scenario.proxy.as_ref().and_then(|proxy| proxy.credentials.clone()),
+            addresses: self.inputs.addresses.clone(),
+            plan_id: &self.plan.id,
+            uses_uring: *io == Io::Uring,
+            is_precise: *pace == Pace::Precise,
+            cores: cores.clone(),
+            trust_tsc: *trust_tsc,
+            roots: tls.roots.iter().map(|root| root.as_ref()).collect(),
+            identity: tls.identity.as_ref().map(CodedIdentity::of).transpose()?,
+            wants_key_log: tls.key_log.is_some(),
+        };
+        let mut bytes = postcard::to_extend(&coded, Vec::new())?;
+        bytes.extend_from_slice(&self.inputs.body);
+        framed(&bytes, JOB_MAX).map_err(JobError::Long)
+    }
+}
+
+/// Reads a job: the plan and what it is run with. `key_log` is what sessions are told to where that is asked for.
+pub(super) fn decode(bytes: &[u8], key_log: Arc<dyn KeyLog>) -> Result<(Arc<Plan>, Parts), JobError> {
+    let (coded, body): (Coded<'_>, _) = postcard::take_from_bytes(bytes)?;
+    let mut scenario = coded.scenario;
+    if let Some(proxy) = &mut scenario.proxy {
+        proxy.credentials = coded.proxy_credentials;
+    }
+    let inputs = Inputs { addresses: coded.addresses, body: body.to_vec() };
+    let plan = plan::compile(&scenario, &inputs)?;
+    if plan.id != coded.plan_id {
+        return Err(JobError::OtherPlan);
+    }
+    let tls = Material {
+        roots: coded.roots.into_iter().map(|root| CertificateDer::from(root.to_vec())).collect(),
+        identity: coded.identity.map(CodedIdentity::decode).transpose()?,
+        key_log: coded.wants_key_log.then_some(key_log),
+    };
+    let parts = Parts {
+        io: if coded.uses_uring { Io::Uring } else { Io::Epoll },
+        pace: if coded.is_precise { Pace::Precise } else { Pace::Efficient },
+        cores: coded.cores,
+        trust_tsc: coded.trust_tsc,
+        tls: Arc::new(tls),
+    };
+    Ok((Arc::new(plan), parts))
+}
+
+/// The body of the request follows it.
+#[derive(Serialize, Deserialize)]
+struct Coded<'a> {
+    scenario: Scenario,
+    /// No part of a scenario as it is written down.
+    proxy_credentials: Option<(String, String)>,
+    addresses: Vec<SocketAddr>,
+    plan_id: &'a str,
+    uses_uring: bool,
+    is_precise: bool,
+    cores: Vec<CoreId>,
+    trust_tsc: bool,
+    #[serde(borrow)]
+    roots: Vec<&'a [u8]>,
+    #[serde(borrow)]
+    identity: Option<CodedIdentity<'a>>,
+    wants_key_log: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct CodedIdentity<'a> {
+    #[serde(borrow)]
+    chain: Vec<&'a [u8]>,
+    key_kind: KeyKind,
+    key: &'a [u8],
+}
+
+#[derive(Copy, Clone, Serialize, Deserialize)]
+enum KeyKind {
+    Pkcs8,
+    Pkcs1,
+    Sec1,
+}
+
+impl<'a> CodedIdentity<'a> {
+    fn of(identity: &'a Identity) -> Result<Self, JobError> {
+        let key_kind = match &identity.key {
+            PrivateKeyDer::Pkcs8(_) => KeyKind::Pkcs8,
+            PrivateKeyDer::Pkcs1(_) => KeyKind::Pkcs1,
+            PrivateKeyDer::Sec1(_) => KeyKind::Sec1,
+            _ => return Err(JobError::Key),
+        };
+        let chain = identity.chain.iter().map(|certificate| certificate.as_ref()).collect();
+        Ok(Self { chain, key_kind, key: identity.key.secret_der() })
+    }
+
+    fn decode(self) -> Result<Identity, JobError> {
+        let chain = self.chain.into_iter().map(|bytes| CertificateDer::from(bytes.to_vec())).collect();
+        let der = self.key.to_vec();
+        let key = match self.key_kind {
+            KeyKind::Pkcs8 => PrivateKeyDer::Pkcs8(der.into()),
+            KeyKind::Pkcs1 => PrivateKeyDer::Pkcs1(der.into()),
+            KeyKind::Sec1 => PrivateKeyDer::Sec1(der.into()),
+        };
+        Ok(Identity { chain, key })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use brunt_model::scenario::{HttpVersion, ProxyKind, ProxySpec};
+    use brunt_model::units::Rate;
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct Silent;
+
+    impl KeyLog for Silent {
+        fn log(&self, _: &str, _: &[u8], _: &[u8]) {}
+    }
+
+    fn parts() -> Parts {
+        let identity = Identity {
+            chain: vec![CertificateDer::from(vec![1, 2])],
+            key: PrivateKeyDer::Sec1(vec![3, 4].into()),
+        };
+        let roots = vec![CertificateDer::from(vec![5]), CertificateDer::from(vec![6, 7])];
+        Parts {
+            io: Io::Epoll,
+            pace: Pace::Efficient,
+            cores: vec![CoreId(1), CoreId(3)],
+            trust_tsc: true,
+            tls: Arc::new(Material { roots, identity: Some(identity), key_log: Some(Arc::new(Silent)) }),
+        }
+    }
+
+    /// A job as it arrives, and the plan that it was made of.
+    fn job() -> (Vec<u8>, Plan) {
+        let mut scenario = Scenario::of("https://h:8443/a?b");
+        scenario.http.version = HttpVersion::Http2;
+        scenario.load.rate = Some(Rate::per_second(7));
+        scenario.limits = vec!["p99(response_time) < 50ms".parse().unwrap()];
+        let credentials = Some(("user".to_owned(), "word".to_owned()));
+        scenario.proxy = Some(ProxySpec { kind: ProxyKind::Socks5, credentials });
+        let addresses = vec!["[::1]:80".parse().unwrap(), "127.0.0.1:80".parse().unwrap()];
+        let inputs = Inputs { addresses, body: vec![9; 100_000] };
+        let plan = plan::compile(&scenario, &inputs).unwrap();
+        let job = Job { scenario: &scenario, inputs: &inputs, plan: &plan, parts: &parts() };
+        (job.encode().unwrap().split_off(4), plan)
+    }
+
+    #[test]
+    fn a_job_arrives_as_it_was_sent() {
+        let (bytes, sent) = job();
+        let (plan, parts) = decode(&bytes, Arc::new(Silent)).unwrap();
+        assert_eq!((format!("{plan:?}"), &plan.proxy), (format!("{sent:?}"), &sent.proxy));
+        assert_eq!(format!("{parts:?}"), format!("{:?}", self::parts()));
+        assert_eq!(parts.tls.identity.as_ref().unwrap().key.secret_der(), [3, 4]);
+    }
+
+    #[test]
+    fn what_is_no_job_is_refused() {
+        let (bytes, plan) = job();
+        assert!(matches!(decode(&bytes[..500], Arc::new(Silent)), Err(JobError::Form(_))));
+        let mut other = bytes.clone();
+        let id = bytes.windows(64).position(|window| window == plan.id.as_bytes()).unwrap();
+        other[id] = b'x';
+        assert!(matches!(decode(&other, Arc::new(Silent)), Err(JobError::OtherPlan)));
+    }
+}
