@@ -8,6 +8,7 @@ use brunt_model::plan::PlanError;
 
 use crate::engine::Failure;
 use crate::exit::Exit;
+use crate::kernel::Refusal;
 use crate::run::addresses::LookupError;
 use crate::run::tls::PemError;
 
@@ -27,6 +28,8 @@ pub(crate) enum CommandError {
     FileLimit { limit: u64, needed: u64 },
     #[error("{0}")]
     Engine(Failure),
+    #[error("{0}")]
+    Refused(Refusal),
     #[error("'{path}' is not a result of brunt: {why}; give a file written by -o json=FILE")]
     Stored { path: PathBuf, why: String },
     #[error("cannot listen at {address}: {cause}; choose another --host or --port")]

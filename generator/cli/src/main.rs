@@ -7,6 +7,7 @@ mod error;
 mod exit;
 mod flags;
 mod host;
+mod kernel;
 mod manual;
 mod origin;
 mod output;

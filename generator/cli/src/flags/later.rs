@@ -23,10 +23,9 @@ const fn value(long: &'static str, env: &'static str) -> Later {
     Later { long, env, takes_value: true }
 }
 
-const LATER: [Later; 8] = [
+const LATER: [Later; 7] = [
     value("form", "BRUNT_FORM"),
     flag("cookies", "BRUNT_COOKIES"),
-    value("allow", "BRUNT_ALLOW"),
     flag("once", "BRUNT_ONCE"),
     value("tags", "BRUNT_TAGS"),
     value("exclude-tags", "BRUNT_EXCLUDE_TAGS"),

@@ -18,7 +18,7 @@ use clap_complete::Shell;
 pub(crate) use self::protocol::{ProtocolFlags, TlsFlags};
 pub(crate) use self::run::{
     ArrivalsChoice, ConnectionFlags, EngineFlags, IoChoice, LoadFlags, OutputFlags, PaceChoice, RequestFlags,
-    RunFlags, Switch,
+    RunFlags,
 };
 use self::values::OutputSpec;
 

@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use brunt_loader::grant::Grant;
+use brunt_loader::session::SOCKET_PATH;
 use brunt_model::limit::Limit;
 use brunt_model::scenario::StatusRange;
 use brunt_model::units::{Nanos, Rate};
@@ -14,6 +16,7 @@ use super::later::NoneOfLater;
 use super::protocol::{ProtocolFlags, TlsFlags};
 use super::proxy::ProxyUrl;
 use super::secret::Secret;
+use crate::kernel::{Need, Wanted};
 use super::values::{ConnectTo, CoreList, Credentials, Header, OutputSpec, Resolve, count, count_u32};
 
 #[derive(Args, Debug)]
@@ -32,6 +35,8 @@ pub(crate) struct RunFlags {
     pub connection: ConnectionFlags,
     #[command(flatten)]
     pub engine: EngineFlags,
+    #[command(flatten)]
+    pub kernel: KernelFlags,
     #[command(flatten)]
     pub judge: JudgeFlags,
     #[command(flatten)]
@@ -142,12 +147,26 @@ pub(crate) struct EngineFlags {
     /// idle cores
     #[arg(long, value_name = "PACE", env = "BRUNT_PACE")]
     pub pace: Option<PaceChoice>,
-    /// Kernel-side timing: off and auto are the same in this build
-    #[arg(long, value_name = "WHEN", default_value = "auto", env = "BRUNT_KERNEL", value_parser = kernel_switch)]
-    pub kernel: Switch,
-    /// Kernel-side guard of targets and rates: off and auto are the same in this build
-    #[arg(long, value_name = "WHEN", default_value = "auto", env = "BRUNT_GUARD", value_parser = guard_switch)]
-    pub guard: Switch,
+    #[arg(long, hide = true, value_name = "DURATION", default_value = "0s")]
+    pub late_reads: Nanos,
+}
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Kernel")]
+pub(crate) struct KernelFlags {
+    /// Time stamps by the kernel: on refuses to run without, auto takes them where brunt-loader runs or can be started
+    #[arg(long, value_name = "on|off|auto", default_value = "auto", env = "BRUNT_KERNEL", value_parser = kernel_need)]
+    pub kernel: Need,
+    /// A fence in the kernel around what may be reached: required refuses to run without
+    #[arg(long, value_name = "required|off|auto", default_value = "auto", env = "BRUNT_GUARD",
+          value_parser = guard_need)]
+    pub guard: Need,
+    /// What may be reached, as in 10.0.0.0/8:8080 or [2001:db8::]/32:80-90 (repeatable); the target alone by default
+    #[arg(long, value_name = "CIDR[:PORTS]", value_delimiter = ',', env = "BRUNT_ALLOW")]
+    pub allow: Vec<Grant>,
+    /// Where brunt-loader listens
+    #[arg(long, value_name = "PATH", default_value = SOCKET_PATH, env = "BRUNT_LOADER_SOCKET")]
+    pub loader_socket: PathBuf,
 }
 
 #[derive(Args, Debug)]
@@ -193,26 +212,30 @@ pub(crate) enum PaceChoice {
     Efficient,
 }
 
-/// Something that this build can only leave out.
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Switch {
-    Auto,
-    Off,
+impl KernelFlags {
+    pub(crate) fn wanted(&self) -> Wanted {
+        Wanted {
+            timing: self.kernel,
+            guard: self.guard,
+            allow: self.allow.clone(),
+            socket: self.loader_socket.clone(),
+        }
+    }
 }
 
-fn kernel_switch(text: &str) -> Result<Switch, String> {
-    switch(text, "on")
+fn kernel_need(text: &str) -> Result<Need, String> {
+    need(text, "on")
 }
 
-fn guard_switch(text: &str) -> Result<Switch, String> {
-    switch(text, "required")
+fn guard_need(text: &str) -> Result<Need, String> {
+    need(text, "required")
 }
 
-fn switch(text: &str, strongest: &str) -> Result<Switch, String> {
+fn need(text: &str, strongest: &str) -> Result<Need, String> {
     match text {
-        "auto" => Ok(Switch::Auto),
-        "off" => Ok(Switch::Off),
-        _ if text == strongest => Err(format!("'{strongest}' is not in this build; use auto or off")),
+        "auto" => Ok(Need::Auto),
+        "off" => Ok(Need::Off),
+        _ if text == strongest => Ok(Need::Required),
         _ => Err(format!("expected auto, off or {strongest}")),
     }
 }
