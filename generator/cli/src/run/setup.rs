@@ -8,7 +8,7 @@ use brunt_engine::{Io, Pace, Parts};
 use brunt_model::plan::{self, Inputs, Load, Plan};
 use brunt_model::report::Environment;
 use brunt_model::scenario::Scenario;
-use brunt_model::units::CoreId;
+use brunt_model::units::{CoreId, Nanos};
 
 use super::spoken::spoken;
 use crate::error::CommandError;
@@ -70,7 +70,16 @@ pub(crate) fn prepare(
     };
     Ok(Prepared {
         plan: Arc::new(plan),
-        parts: Parts { io, pace, cores, trust_tsc: cpu::clock_source().as_deref() == Some("tsc"), tls },
+        parts: Parts {
+            io,
+            pace,
+            cores,
+            trust_tsc: cpu::clock_source().as_deref() == Some("tsc"),
+            tls,
+            timing: None,
+            seal: None,
+            late_reads: Nanos::ZERO,
+        },
         environment,
         notices,
     })
@@ -197,7 +206,7 @@ fn kernel_timing(switch: Switch) -> String {
 #[cfg(test)]
 mod tests {
     use brunt_model::schedule::{Arrivals, Schedule, Shape};
-    use brunt_model::units::{Nanos, Rate};
+    use brunt_model::units::Rate;
 
     use super::*;
 
