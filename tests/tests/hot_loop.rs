@@ -106,8 +106,16 @@ struct Memory {
 fn memory(io: Io, scenario: &Scenario, address: SocketAddr) -> Vec<Memory> {
     let inputs = Inputs { addresses: vec![address], body: Vec::new() };
     let plan = Arc::new(compile(scenario, &inputs).unwrap());
-    let parts =
-        Parts { io, pace: Pace::Efficient, cores: vec![CoreId(0)], trust_tsc: false, tls: Arc::default() };
+    let parts = Parts {
+        io,
+        pace: Pace::Efficient,
+        cores: vec![CoreId(0)],
+        trust_tsc: false,
+        tls: Arc::default(),
+        timing: None,
+        seal: None,
+        late_reads: Nanos::ZERO,
+    };
     let (mut thread, mut seen) = (0, Vec::new());
     let finished = brunt_engine::run(&plan, &parts, &StopSwitch::default(), &mut |event| {
         if let Event::Started { threads } = event {

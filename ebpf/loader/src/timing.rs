@@ -5,7 +5,7 @@
 )]
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
 use std::sync::Arc;
 
@@ -43,6 +43,19 @@ impl Timing {
         let count = count as usize;
         let logs = logs.map(|fd| Mapped::new(fd.as_fd(), count)).transpose()?;
         Ok(Self { slots: Mapped::new(slots.as_fd(), count)?, logs })
+    }
+
+    /// The same from descriptors that this process inherited under these numbers.
+    ///
+    /// # Errors
+    /// When they are not of such memory.
+    pub fn inherited(slots: RawFd, logs: Option<RawFd>, count: u32) -> io::Result<Self> {
+        // SAFETY: the descriptors are only used for the mapping; a number that is not open, or not of a map, is an error of
+        // that. Nothing is closed.
+        let (slots, logs) = unsafe { (BorrowedFd::borrow_raw(slots), logs.map(|fd| BorrowedFd::borrow_raw(fd))) };
+        let count = count as usize;
+        let logs = logs.map(|fd| Mapped::new(fd, count)).transpose()?;
+        Ok(Self { slots: Mapped::new(slots, count)?, logs })
     }
 
     /// Slots there are.

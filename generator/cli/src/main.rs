@@ -42,7 +42,7 @@ fn main() -> ExitCode {
 fn execute(command: Command) -> Result<Exit, CommandError> {
     match command {
         Command::Run(flags) => run::run(&flags),
-        Command::Engine { parent } => engine::child::serve(parent),
+        Command::Engine(process) => engine::child::serve(&process),
         Command::Report(flags) => report::report(&flags),
         Command::Doctor(flags) => doctor::doctor(&flags),
         Command::Origin(flags) => origin::origin(&flags),

@@ -9,6 +9,7 @@ use crate::conn::Step;
 use crate::conn::h1::Answer;
 use crate::conn::link::Link;
 use crate::conn::proxy::Handshake;
+use crate::conn::records::Records;
 use crate::conn::tls::Session;
 use crate::core_loop::CoreLoop;
 use crate::io::{ConnId, Driver, Route};
@@ -122,8 +123,16 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         conn.link.reset(self.settings.plan.protocol);
         self.deadlines[id.index()] = now + self.settings.connect_ns;
         self.pool.connect_begun();
+        if self.stamps.is_some() {
+            conn.link.follow_answers();
+        }
         match self.driver.connect(id, route) {
-            Ok(()) => true,
+            Ok(()) => {
+                if let Some(stamps) = &mut self.stamps {
+                    stamps.begin(id, self.driver.is_marked(id));
+                }
+                true
+            }
             Err(kind) => {
                 self.connect_failed(id, kind, now);
                 false
@@ -133,6 +142,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
 
     /// The socket is connected; a proxy and TLS come first where there are any.
     pub(crate) fn connected(&mut self, id: ConnId, now: u64) {
+        self.note_handshake(id);
         let conn = &mut self.conns[id.index()];
         self.recorder.record_connect(now.saturating_sub(conn.begun));
         conn.begun = now;
@@ -144,18 +154,23 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         self.deadlines[id.index()] = now + self.settings.connect_ns;
         if let Some(proxy) = &self.settings.plan.proxy {
             conn.link.begin_proxy(Handshake::new(proxy));
-        } else if let Err(kind) = self.begin_tls(id, now) {
+        } else if let Err(kind) = self.begin_tls(id, 0, now) {
             self.connect_failed(id, kind, now);
             return;
         }
         self.mark_dirty(id);
     }
 
-    fn begin_tls(&mut self, id: ConnId, now: u64) -> Result<(), ErrorKind> {
+    /// Of what was received `unread` bytes are for it.
+    fn begin_tls(&mut self, id: ConnId, unread: usize, now: u64) -> Result<(), ErrorKind> {
         if let Some(setup) = &self.tls {
             let conn = &mut self.conns[id.index()];
             conn.begun = now;
-            conn.link.tls = Some(Box::new(Session::new(setup)?));
+            let mut session = Session::new(setup)?;
+            if let Some(stamps) = &self.stamps {
+                session.records = Some(Records::new(stamps.received_so_far(id) - unread as u64));
+            }
+            conn.link.tls = Some(Box::new(session));
         }
         Ok(())
     }
@@ -174,7 +189,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
                 return Ok(false);
             };
             used = taken;
-            self.begin_tls(id, now)?;
+            self.begin_tls(id, self.driver.data().len() - used, now)?;
             self.mark_dirty(id);
         }
         let conn = &mut self.conns[id.index()];
@@ -228,7 +243,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             self.say_last_words(id);
         }
         self.pool.connect_ended(route, false);
-        self.driver.close(id);
+        self.close(id);
         self.conns[id.index()].state = State::Closing;
         // Somebody was there: another address would only hide what is wrong with them.
         if !reached && let Some(other) = self.pool.other_route(route, tries) {
@@ -299,7 +314,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             }
             let id = ConnId(u32::try_from(index).unwrap_or(u32::MAX));
             self.pool.connect_abandoned();
-            self.driver.close(id);
+            self.close(id);
             self.conns[index].state = State::Closed;
             self.deadlines[index] = NEVER;
             if !self.settings.closed {
@@ -323,7 +338,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         conn.state = State::Closing;
         self.deadlines[id.index()] = NEVER;
         self.say_last_words(id);
-        self.driver.close(id);
+        self.close(id);
         self.pool.closed();
         if !self.settings.closed {
             self.forget_idle(id);
@@ -351,6 +366,14 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             Step::Failed(kind) => Some(End::Failed(kind)),
             _ => Some(End::Failed(ErrorKind::ClosedEarly)),
         }
+    }
+
+    fn close(&mut self, id: ConnId) {
+        self.note_retransmits(id);
+        if let Some(stamps) = &mut self.stamps {
+            stamps.end(id);
+        }
+        self.driver.close(id);
     }
 
     /// What becomes of a lane whose connection ends.

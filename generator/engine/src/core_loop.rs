@@ -4,9 +4,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use brunt_loader::timing::CoreTiming;
 use brunt_model::plan::Plan;
 use brunt_model::snapshot::{CoreTime, Stats};
 use brunt_model::split::Share;
+use brunt_model::units::Nanos;
 
 use crate::clock::Clock;
 use crate::conn::link::{Context, Link, Outgoing};
@@ -22,7 +24,18 @@ use crate::pacer::Wait;
 use crate::pool::Pool;
 use crate::record::{Exchange, Gauges, Recorder};
 use crate::settings::{NEVER, Settings, Work, connections_of, sources_by_endpoint, work_of};
+use crate::stamps::Stamps;
 use crate::{Pace, Stop, StopSwitch};
+
+/// What a core works with.
+pub(crate) struct Means<D, C> {
+    pub(crate) driver: D,
+    pub(crate) clock: C,
+    pub(crate) tls: Option<Setup>,
+    /// The kernel's time stamps of its connections.
+    pub(crate) timing: Option<CoreTiming>,
+    pub(crate) late_reads: Nanos,
+}
 
 /// Instants and tallies of the loop itself.
 #[derive(Default)]
@@ -69,6 +82,10 @@ pub(crate) struct CoreLoop<D: Driver, C: Clock> {
     pub(crate) work: Work,
     pub(crate) context: Context,
     pub(crate) tls: Option<Setup>,
+    /// The kernel's time stamps, where they are to be had.
+    pub(crate) stamps: Option<Stamps>,
+    /// What arrived is handled so much later.
+    late_reads: u64,
     /// The plan's request.
     pub(crate) request: Outgoing,
     pub(crate) recorder: Recorder,
@@ -100,15 +117,19 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         plan: &Arc<Plan>,
         share: Share,
         pace: Pace,
-        (driver, clock): (D, C),
-        tls: Option<Setup>,
+        means: Means<D, C>,
         exchange: Exchange,
         stop: StopSwitch,
     ) -> Self {
         let (connections, lanes) = (connections_of(plan, share), plan.lanes());
         let (worker, core, names) = (share.worker, share.core, plan.request_names().len());
         let settings = Settings::new(plan, share, pace);
+        let Means { driver, clock, tls, timing, late_reads } = means;
         let place = || Conn::new(Link::new(plan.protocol));
+        let stamps = timing.map(|timing| {
+            let places = connections as usize * lanes.next_power_of_two() as usize;
+            Stamps::new(timing, settings.one_at_a_time, connections as usize, places, lanes as usize)
+        });
         Self {
             conns: std::iter::repeat_with(place).take(connections as usize).collect(),
             deadlines: vec![NEVER; connections as usize],
@@ -119,6 +140,8 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             request: settings.outgoing(&plan.request, true),
             plain: Vec::with_capacity(if tls.is_some() { TURN_BYTES } else { 0 }),
             tls,
+            stamps,
+            late_reads: late_reads.0,
             reached: exchange.reached.clone(),
             recorder: Recorder::new(worker, core, names, exchange, plan.late_over.0),
             settings,
@@ -180,6 +203,9 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
                 break;
             }
             self.wait();
+            if self.late_reads > 0 {
+                self.read_late();
+            }
             self.take_events();
         }
         self.end()
@@ -407,7 +433,21 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         self.progress.spun += now - from;
     }
 
+    /// Lets what has arrived lie for a while. That is not work either.
+    fn read_late(&mut self) {
+        if !self.driver.poll() {
+            return;
+        }
+        let from = self.now();
+        while self.progress.seen < from + self.late_reads {
+            std::hint::spin_loop();
+            self.now();
+        }
+        self.progress.spun += self.progress.seen - from;
+    }
+
     fn rotate(&mut self, tick: u64, now: u64, last: bool) {
+        self.note_all_retransmits();
         let cpu = self.clock.cpu();
         let (wall_from, cpu_from, spun_from) = self.progress.interval_from;
         let time = CoreTime {

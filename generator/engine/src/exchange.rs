@@ -257,6 +257,10 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         lane.phase = Phase::Empty;
         lane.detour = None;
         let Some(job) = lane.job.take() else { return };
+        let kernel = match &self.stamps {
+            Some(stamps) if outcome.status().is_some() => stamps.of(id),
+            _ => Kernel::Off,
+        };
         let sample = Sample {
             intended_ns: job.intended,
             ready_ns: job.ready,
@@ -264,7 +268,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             first_byte_ns: (sent && lane.bytes_in > 0).then_some(lane.first_byte),
             done_ns: now,
             bytes_in: if sent { lane.bytes_in } else { 0 },
-            kernel: Kernel::Off,
+            kernel,
             outcome,
         };
         self.lanes.set_deadline(id, NEVER);

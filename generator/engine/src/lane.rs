@@ -63,16 +63,18 @@ pub(crate) struct Lane {
 }
 
 impl Lane {
-    /// Bytes of an answer came.
+    /// Bytes of an answer came; true where they are its first.
     #[inline(always)]
-    pub(crate) fn received(&mut self, bytes: u64, now: u64) {
-        if self.hop_bytes() == 0 && bytes > 0 {
+    pub(crate) fn received(&mut self, bytes: u64, now: u64) -> bool {
+        let first = self.hop_bytes() == 0 && bytes > 0;
+        if first {
             self.hop_first_byte = now;
             if self.bytes_in == 0 {
                 self.first_byte = now;
             }
         }
         self.bytes_in += bytes;
+        first
     }
 
     /// Bytes of the answer to the present request.

@@ -20,11 +20,13 @@ mod send;
 mod settings;
 #[cfg(test)]
 mod simulation;
+mod stamps;
 mod threads;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use brunt_loader::timing::Timing;
 use brunt_model::plan::Plan;
 use brunt_model::snapshot::{Snapshot, Stats};
 use brunt_model::units::{CoreId, Nanos};
@@ -45,8 +47,11 @@ pub enum Pace {
     Efficient,
 }
 
+/// Takes from this process what it will not need any more, once all is made that a run needs.
+pub type Seal = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
+
 /// What a run is given beside its plan.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Parts {
     pub io: Io,
     pub pace: Pace,
@@ -56,6 +61,27 @@ pub struct Parts {
     pub trust_tsc: bool,
     /// Trust and identity of an `https:` plan.
     pub tls: Arc<conn::tls::Material>,
+    /// The kernel's time stamps of each connection, where they are to be had.
+    pub timing: Option<Arc<Timing>>,
+    /// Called once, on the thread of the caller, after every core has its rings, timers and TLS, and before any opens
+    /// a connection. After it no thread is begun, no file opened and no ring made; if it fails, the run does not begin.
+    pub seal: Option<Seal>,
+    /// Each core waits so long before it handles what has arrived. Only for tests that need a slow reader.
+    pub late_reads: Nanos,
+}
+
+impl std::fmt::Debug for Parts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Parts")
+            .field("io", &self.io)
+            .field("pace", &self.pace)
+            .field("cores", &self.cores)
+            .field("trust_tsc", &self.trust_tsc)
+            .field("timing", &self.timing.is_some())
+            .field("seal", &self.seal.is_some())
+            .field("late_reads", &self.late_reads)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Ends a run from outside; clones share the same switch.
@@ -128,6 +154,8 @@ pub enum EngineError {
     Tls(#[from] conn::tls::SetupError),
     #[error("core {0} cannot be pinned to; choose others with --cores")]
     Pin(u32),
+    #[error("the engine could not be sealed off: {0}")]
+    Seal(String),
     #[error("an engine thread could not be started: {0}")]
     Thread(#[source] std::io::Error),
     #[error("an engine thread ended unexpectedly; please report this")]
@@ -147,6 +175,13 @@ pub fn run(
     on_event: &mut dyn FnMut(Event<'_>),
 ) -> Result<Finished, EngineError> {
     threads::run(plan, parts, stop, on_event)
+}
+
+/// Has the plan several requests under way on a connection, or records around them, so that their kernel times take
+/// logs beside the newest stamps?
+#[must_use]
+pub fn needs_logs(plan: &Plan) -> bool {
+    !settings::is_one_at_a_time(plan)
 }
 
 /// Is io_uring usable on this host, with what the engine needs of it?

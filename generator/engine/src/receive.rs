@@ -22,7 +22,10 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             match event {
                 Event::Data(id) => self.data(id, now),
                 Event::Skipped(id, count) => self.skipped(id, count, now),
-                Event::Written(id) => self.gather_more(id, now),
+                Event::Written(id) => {
+                    self.look_at_stamps(id);
+                    self.gather_more(id, now);
+                }
                 Event::Connected(id) => self.connected(id, now),
                 Event::ConnectFailed(id, kind) => self.connect_failed(id, kind, now),
                 Event::Eof(id) => self.ended(id, None, now),
@@ -52,6 +55,10 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
 
     #[inline]
     fn data(&mut self, id: ConnId, now: u64) {
+        if let Some(stamps) = &mut self.stamps {
+            stamps.received(id, self.driver.data().len() as u64);
+            stamps.look(id);
+        }
         if self.conns[id.index()].state == State::Open && self.tls.is_none() {
             self.consume(id, None, now);
             return;
@@ -95,7 +102,11 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
 
     /// Appends to `plain` what the records hold that the driver received; returns what was wrong with them.
     fn open_records(&mut self, id: ConnId, plain: &mut Vec<u8>) -> Option<ErrorKind> {
-        let tls = self.conns[id.index()].link.tls.as_mut()?;
+        let link = &mut self.conns[id.index()].link;
+        if self.stamps.is_some() {
+            link.forget_records();
+        }
+        let tls = link.tls.as_mut()?;
         let failed = tls.read(self.driver.data(), plain).err();
         if tls.wants_write() {
             self.mark_dirty(id);
@@ -107,6 +118,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
     #[inline]
     fn consume(&mut self, id: ConnId, plain: Option<&[u8]>, now: u64) {
         let life = self.conns[id.index()].life;
+        let begin = self.feed_from(id, plain);
         let mut at = 0;
         loop {
             let conn = &mut self.conns[id.index()];
@@ -116,12 +128,16 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
                 Http::Two(_) => None,
             };
             let (used, step) = conn.link.feed(bytes, now, &mut self.context);
-            at += used;
             if let Some(front) = front {
                 let lane = self.lanes.id(id, front);
-                let lane = self.lanes.get(lane);
-                lane.received(used as u64, now);
+                let first = self.lanes.get(lane).received(used as u64, now);
+                if first && self.stamps.is_some() {
+                    self.answer_begins(id, lane, begin + at as u64);
+                }
+            } else if self.stamps.is_some() {
+                self.answers_begin(id);
             }
+            at += used;
             if self.step(id, step, now) {
                 break;
             }
@@ -232,6 +248,9 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
     }
 
     fn skipped(&mut self, id: ConnId, count: u64, now: u64) {
+        if let Some(stamps) = &mut self.stamps {
+            stamps.received(id, count);
+        }
         let conn = &mut self.conns[id.index()];
         let (State::Open, Http::One(one)) = (conn.state, &mut conn.link.http) else {
             return self.ended(id, Some(ErrorKind::Protocol), now);

@@ -90,6 +90,11 @@ impl Recorder {
         self.current.stats.counters.connections_opened += 1;
     }
 
+    /// A TCP handshake, as the kernel saw it.
+    pub(crate) fn record_handshake(&mut self, nanos: u64) {
+        self.current.stats.handshake.record(nanos);
+    }
+
     pub(crate) fn record_tls(&mut self, nanos: u64, resumed: bool) {
         self.current.stats.tls.record(nanos);
         self.current.stats.counters.tls_handshakes += 1;

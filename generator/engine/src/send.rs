@@ -35,6 +35,9 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         let conn_id = self.lanes.conn(id);
         let within = self.lanes.within(id);
         let conn = &mut self.conns[conn_id.index()];
+        if let Some(stamps) = &mut self.stamps {
+            stamps.queued(conn_id, id, conn.link.waiting(), conn.link.tls.is_some());
+        }
         let request = self.lanes.at(id).detour.as_ref().map_or(&self.request, |detour| &detour.request);
         self.recorder.counters().bytes_out += conn.link.request(within, request);
         if conn.batch.is_empty() {
@@ -70,6 +73,10 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             if self.stamp(id, now) {
                 self.recorder.counters().bytes_out += self.settings.request_bytes;
                 let conn = self.lanes.conn(id);
+                if let Some(stamps) = &mut self.stamps {
+                    stamps.queued(conn, id, 0, false);
+                    stamps.sent(conn, self.settings.request_bytes);
+                }
                 self.driver.send(conn);
             }
         }
@@ -164,9 +171,18 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         if !self.driver.sent_whole(id) {
             return; // What is written out of turn is not taken; `Written` comes.
         }
-        let output = self.conns[id.index()].link.output();
-        if !output.is_empty() {
-            self.driver.write(id, output);
+        let link = &mut self.conns[id.index()].link;
+        let (unsealed, before) = link.waiting_for_tls();
+        let output = link.output();
+        let bytes = output.len();
+        if bytes == 0 {
+            return;
+        }
+        self.driver.write(id, output);
+        if let Some(stamps) = &mut self.stamps {
+            stamps.seal(id, unsealed - link.waiting_for_tls().0, before);
+            stamps.sent(id, bytes as u64);
+            stamps.look(id);
         }
     }
 }

@@ -56,6 +56,8 @@ pub(crate) struct Settings {
     pub(crate) closed: bool,
     /// Requests are the same bytes each time and go to the driver as they are.
     pub(crate) direct: bool,
+    /// One request a connection, in clear text: what leaves and arrives last is its own.
+    pub(crate) one_at_a_time: bool,
     /// Requests share a connection by streams.
     pub(crate) multiplexed: bool,
     /// Requests of one connection may go out together.
@@ -86,6 +88,7 @@ impl Settings {
             keep_alive: plan.keep_alive,
             closed: !plan.load.is_open(),
             direct: is_direct(plan),
+            one_at_a_time: is_one_at_a_time(plan),
             multiplexed: matches!(plan.protocol, Protocol::Http2 { .. }),
             gathers: !plan.load.is_open() && plan.lanes() > 1,
             reads_together: !plan.load.is_open() && pace == Pace::Efficient,
@@ -122,10 +125,11 @@ impl Settings {
 
 /// One request a connection, in clear text, whole at once, and never another than the plan's.
 fn is_direct(plan: &Plan) -> bool {
-    plan.protocol == Protocol::Http1 { pipeline: 1 }
-        && plan.tls.is_none()
-        && plan.redirects.is_none()
-        && !plan.request.expects_continue
+    is_one_at_a_time(plan) && plan.redirects.is_none() && !plan.request.expects_continue
+}
+
+pub(crate) fn is_one_at_a_time(plan: &Plan) -> bool {
+    plan.protocol == Protocol::Http1 { pipeline: 1 } && plan.tls.is_none()
 }
 
 /// Connections that one core may have open at once.

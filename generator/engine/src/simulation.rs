@@ -1,8 +1,11 @@
 //! Whole runs of one core in a simulated network, from seeds. A failure prints its seed.
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 
+use brunt_loader::timing::CoreTiming;
 use brunt_model::ledger::{Admission, Ledger};
 use brunt_model::outcome::ErrorKind;
 use brunt_model::plan::{Inputs, Plan, compile};
@@ -12,8 +15,9 @@ use brunt_model::snapshot::Snapshot;
 use brunt_model::split::Share;
 use brunt_model::units::{Nanos, Rate};
 
-use crate::core_loop::{CoreEnd, CoreLoop};
+use crate::core_loop::{CoreEnd, CoreLoop, Means};
 use crate::io::sim::{Manners, Seen, network};
+use crate::io::sim_kernel::Kernel;
 use crate::limits::{QUANTUM_NS, SNAPSHOTS};
 use crate::record::Exchange;
 use crate::settings::connections_of;
@@ -21,6 +25,7 @@ use crate::{Pace, StopSwitch};
 
 mod h2;
 mod pipelined;
+mod stamped;
 
 const ONE: Share = Share { worker: 0, workers: 1, core: 0, cores: 1 };
 
@@ -69,7 +74,20 @@ fn simulate(seed: u64, plan: &Arc<Plan>, manners: Manners) -> Outcome {
 }
 
 fn simulate_paced(seed: u64, plan: &Arc<Plan>, manners: Manners, pace: Pace) -> Outcome {
-    let (driver, clock) = network(seed, manners, connections_of(plan, ONE) as usize);
+    simulate_with(seed, plan, manners, pace, None)
+}
+
+/// With what the kernel stamps, if it does.
+fn simulate_with(
+    seed: u64,
+    plan: &Arc<Plan>,
+    manners: Manners,
+    pace: Pace,
+    stamped: Option<(Rc<RefCell<Kernel>>, CoreTiming)>,
+) -> Outcome {
+    let (mut driver, clock) = network(seed, manners, connections_of(plan, ONE) as usize);
+    let (kernel, timing) = stamped.unzip();
+    driver.kernel = kernel;
     let world = driver.world.clone();
     let (filled, snapshots) = sync_channel(64);
     let (back, returned) = sync_channel(64);
@@ -78,7 +96,8 @@ fn simulate_paced(seed: u64, plan: &Arc<Plan>, manners: Manners, pace: Pace) -> 
     }
     drop(back); // Nobody acknowledges the last snapshot here.
     let exchange = Exchange { filled, returned, reached: Arc::default() };
-    let mut core = CoreLoop::new(plan, ONE, pace, (driver, clock), None, exchange, StopSwitch::default());
+    let means = Means { driver, clock, tls: None, timing, late_reads: Nanos::ZERO };
+    let mut core = CoreLoop::new(plan, ONE, pace, means, exchange, StopSwitch::default());
     core.open_ahead();
     let t0 = world.borrow().now + 1_000_000;
     let end = core.run(t0);

@@ -1,4 +1,8 @@
-//! One pinned thread a core: start barrier, T0, and the hand-over of snapshots.
+//! One pinned thread a core: the seal, the start barrier, T0, and the hand-over of snapshots.
+//!
+//! All threads go through the same gates together with the caller's: every core is made; the seal is on; every core
+//! has its first connections; T0 is set. Who cannot go on says so and passes the rest all the same, so that nobody
+//! waits for ever.
 
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -6,14 +10,15 @@ use std::sync::{Arc, Barrier};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use brunt_model::plan::Plan;
+use brunt_loader::timing::CoreTiming;
+use brunt_model::plan::{Endpoint, Plan};
 use brunt_model::snapshot::{Snapshot, Stats};
 use brunt_model::split::Share;
 use brunt_model::units::{CoreId, Nanos};
 
 use crate::clock::{Clock, RealClock};
 use crate::conn::tls::Setup;
-use crate::core_loop::{CoreEnd, CoreLoop};
+use crate::core_loop::{CoreEnd, CoreLoop, Means};
 use crate::io::epoll::Epoll;
 use crate::io::uring::Uring;
 use crate::limits::SNAPSHOTS;
@@ -26,12 +31,17 @@ const T0_AHEAD_NS: u64 = 1_000_000;
 
 /// What the cores of one run share until T0. Nothing of it is touched after.
 struct Start {
-    ready: Barrier,
+    gate: Barrier,
     t0: AtomicU64,
-    go: Barrier,
     threads: Vec<AtomicI32>,
     /// Cores that could not begin; if any, none does.
     failed: AtomicU64,
+}
+
+impl Start {
+    fn any_failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed) > 0
+    }
 }
 
 /// What one core's thread is given.
@@ -43,6 +53,8 @@ struct Seat {
     pace: Pace,
     clock: RealClock,
     tls: Option<Setup>,
+    timing: Option<CoreTiming>,
+    late_reads: Nanos,
     exchange: Exchange,
     stop: StopSwitch,
     start: Arc<Start>,
@@ -59,9 +71,8 @@ pub(crate) fn run(
 ) -> Result<Finished, EngineError> {
     let cores = parts.cores.len();
     let start = Arc::new(Start {
-        ready: Barrier::new(cores + 1),
+        gate: Barrier::new(cores + 1),
         t0: AtomicU64::new(0),
-        go: Barrier::new(cores + 1),
         threads: (0..cores).map(|_| AtomicI32::new(0)).collect(),
         failed: AtomicU64::new(0),
     });
@@ -70,16 +81,29 @@ pub(crate) fn run(
     let (threads, returns) = spawn(plan, parts, stop, clock, &start, &filled)?;
     drop(filled);
 
-    start.ready.wait();
-    if start.failed.load(Ordering::Relaxed) == 0 {
+    start.gate.wait();
+    let sealed = seal(parts, &start);
+    start.gate.wait();
+    start.gate.wait();
+    if !start.any_failed() {
         let ids: Vec<_> = start.threads.iter().map(|id| id.load(Ordering::Relaxed)).collect();
         on_event(Event::Started { threads: &ids });
     }
     let t0 = clock.now() + T0_AHEAD_NS;
     start.t0.store(t0, Ordering::Relaxed);
-    start.go.wait();
+    start.gate.wait();
     follow(&snapshots, &returns, &threads, on_event);
-    sum_up(plan, threads, t0)
+    let finished = sum_up(plan, threads, t0);
+    sealed.and(finished)
+}
+
+/// Puts the seal on, unless the run does not begin anyway.
+fn seal(parts: &Parts, start: &Start) -> Result<(), EngineError> {
+    let Some(seal) = parts.seal.as_ref().filter(|_| !start.any_failed()) else { return Ok(()) };
+    seal().map_err(|reason| {
+        start.failed.fetch_add(1, Ordering::Relaxed);
+        EngineError::Seal(reason)
+    })
 }
 
 /// Passes snapshots on until every core is done.
@@ -163,6 +187,7 @@ fn spawn(
     let setups: Vec<_> = parts.cores.iter().map(|_| tls_setup(plan, parts)).collect::<Result<_, _>>()?;
     let (mut threads, mut returns) = (Vec::new(), Vec::new());
     let reached = Arc::new(AtomicBool::new(false));
+    let mut first = 0;
     for ((share, &core), tls) in shares.zip(&parts.cores).zip(setups) {
         let (back, returned) = sync_channel(SNAPSHOTS);
         for _ in 1..SNAPSHOTS {
@@ -170,6 +195,9 @@ fn spawn(
             // The channel was made with room for all of them.
             let _ = back.try_send(spare);
         }
+        let connections = connections_of(plan, share) as usize;
+        let timing = core_timing(plan, parts, first, connections);
+        first += connections;
         let seat = Seat {
             plan: plan.clone(),
             share,
@@ -178,6 +206,8 @@ fn spawn(
             pace: parts.pace,
             clock,
             tls,
+            timing,
+            late_reads: parts.late_reads,
             exchange: Exchange { filled: filled.clone(), returned, reached: reached.clone() },
             stop: stop.clone(),
             start: start.clone(),
@@ -189,42 +219,46 @@ fn spawn(
     Ok((threads, returns))
 }
 
+/// The stamps of one core's connections. Only TCP has any.
+fn core_timing(plan: &Plan, parts: &Parts, first: usize, connections: usize) -> Option<CoreTiming> {
+    let tcp = plan.endpoints.iter().all(|endpoint| matches!(endpoint, Endpoint::Ip(_)));
+    parts.timing.as_ref().filter(|_| tcp)?.core(first, connections)
+}
+
 fn tls_setup(plan: &Plan, parts: &Parts) -> Result<Option<Setup>, EngineError> {
     let setup = plan.tls.as_ref().map(|tls| Setup::new(tls, plan.protocol, &parts.tls));
     Ok(setup.transpose()?)
 }
 
-/// A core passes it once it is ready to begin. A core that cannot begin, or panics before, leaves through it as
-/// well, so that the others learn of it instead of waiting for ever.
+/// Gates that each thread passes.
+const GATES: u32 = 4;
+
+/// A core's way through the gates. A core that cannot begin, or panics before, passes the rest as well, so that the
+/// others learn of it instead of waiting for ever.
 struct Turnstile {
     start: Arc<Start>,
-    passed: bool,
+    passed: u32,
 }
 
 impl Turnstile {
-    /// Waits for all cores; T0, or `None` when some core could not begin.
-    fn pass(mut self) -> Option<u64> {
-        self.passed = true;
-        self.start.ready.wait();
-        self.start.go.wait();
-        let all_ready = self.start.failed.load(Ordering::Relaxed) == 0;
-        all_ready.then(|| self.start.t0.load(Ordering::Relaxed))
+    fn pass(&mut self) {
+        self.passed += 1;
+        self.start.gate.wait();
     }
 }
 
 impl Drop for Turnstile {
     fn drop(&mut self) {
-        if !self.passed {
+        if self.passed < GATES {
             self.start.failed.fetch_add(1, Ordering::Relaxed);
-            self.start.ready.wait();
-            self.start.go.wait();
+            (self.passed..GATES).for_each(|_| self.pass());
         }
     }
 }
 
 impl Seat {
     fn sit(self) -> Result<CoreEnd, EngineError> {
-        let turnstile = Turnstile { start: self.start.clone(), passed: false };
+        let turnstile = Turnstile { start: self.start.clone(), passed: 0 };
         let id = rustix::thread::gettid().as_raw_nonzero().get();
         self.start.threads[self.share.core as usize].store(id, Ordering::Relaxed);
         if !core_affinity::set_for_current(core_affinity::CoreId { id: self.core.0 as usize }) {
@@ -235,23 +269,34 @@ impl Seat {
         let connections = connections_of(&self.plan, self.share) as usize;
         match self.io {
             Io::Uring => {
-                let driver = Uring::new(&self.plan, connections).map_err(EngineError::Uring)?;
+                let driver =
+                    Uring::new(&self.plan, connections, self.timing.clone()).map_err(EngineError::Uring)?;
                 self.work(driver, turnstile)
             }
             Io::Epoll => {
-                let driver = Epoll::new(&self.plan, connections).map_err(EngineError::Epoll)?;
+                let driver =
+                    Epoll::new(&self.plan, connections, self.timing.clone()).map_err(EngineError::Epoll)?;
                 self.work(driver, turnstile)
             }
         }
     }
 
-    fn work<D: crate::io::Driver>(self, driver: D, turnstile: Turnstile) -> Result<CoreEnd, EngineError> {
-        let Self { plan, share, pace, clock, tls, exchange, stop, .. } = self;
-        let mut core = CoreLoop::new(&plan, share, pace, (driver, clock), tls, exchange, stop);
-        core.open_ahead();
-        match turnstile.pass() {
-            Some(t0) => Ok(core.run(t0)),
-            None => Err(EngineError::Withdrawn),
+    fn work<D: crate::io::Driver>(self, driver: D, mut turnstile: Turnstile) -> Result<CoreEnd, EngineError> {
+        let Self { plan, share, pace, clock, tls, timing, late_reads, exchange, stop, start, .. } = self;
+        let means = Means { driver, clock, tls, timing, late_reads };
+        let mut core = CoreLoop::new(&plan, share, pace, means, exchange, stop);
+        // From the second gate on the seal may be on: what needs more than sockets and memory came before.
+        turnstile.pass();
+        turnstile.pass();
+        if start.any_failed() {
+            return Err(EngineError::Withdrawn);
         }
+        core.open_ahead();
+        turnstile.pass();
+        turnstile.pass();
+        if start.any_failed() {
+            return Err(EngineError::Withdrawn);
+        }
+        Ok(core.run(start.t0.load(Ordering::Relaxed)))
     }
 }

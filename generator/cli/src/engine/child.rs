@@ -5,20 +5,25 @@ use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use brunt_engine::{Event, Finished, StopSwitch};
+use brunt_engine::{Event, Finished, Io, StopSwitch};
+use brunt_jail::{Entered, Rules, Seal, State};
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::frame::{Frames, JOB_MAX};
 use super::job;
-use super::message::{Failure, MessageError, end, failed, interval, started};
+use super::message::{Failure, MessageError, end, failed, interval, jailed, started};
 use super::outbox::{Outbox, PipedKeyLog};
 use crate::error::CommandError;
 use crate::exit::Exit;
+use crate::flags::EngineProcess;
 
 /// Runs the job that comes through stdin and tells its end through stdout. The exit code says nothing.
-pub(crate) fn serve(parent: u32) -> Result<Exit, CommandError> {
-    die_with(parent)?;
+pub(crate) fn serve(process: &EngineProcess) -> Result<Exit, CommandError> {
+    let rules = Rules { keep: process.keep.clone(), unix_sockets: process.unix_sockets };
+    // First, while there is one thread. It takes back what was asked for before, such as dying with the parent.
+    let entered = brunt_jail::enter(&rules);
+    die_with(process.parent)?;
     leave_signals_to_parent().map_err(CommandError::system("leaving SIGINT and SIGTERM to the parent"))?;
     let stop = StopSwitch::default();
     let pipe = std::io::stdout().as_fd().try_clone_to_owned();
@@ -26,7 +31,10 @@ pub(crate) fn serve(parent: u32) -> Result<Exit, CommandError> {
         .and_then(|pipe| Outbox::begin(pipe, stop.clone()))
         .map_err(CommandError::system("starting to write to the parent"))?;
     let key_log = Arc::new(PipedKeyLog { outbox: outbox.clone(), lost: AtomicU64::new(0) });
-    let outcome = run(&outbox, &key_log, &stop);
+    let outcome = match entered {
+        Ok(entered) => run(&outbox, &key_log, &stop, &entered, process.unix_sockets),
+        Err(error) => Err(Failure { is_fault: false, text: format!("the engine cannot be jailed: {error}") }),
+    };
     let last = match &outcome {
         Ok(finished) => end(finished, key_log.lost.load(Ordering::Relaxed)),
         Err(failure) => failed(failure),
@@ -59,13 +67,24 @@ fn leave_signals_to_parent() -> std::io::Result<()> {
     Ok(())
 }
 
-fn run(outbox: &Outbox, key_log: &Arc<PipedKeyLog>, stop: &StopSwitch) -> Result<Finished, Failure> {
+fn run(
+    outbox: &Outbox,
+    key_log: &Arc<PipedKeyLog>,
+    stop: &StopSwitch,
+    entered: &Entered,
+    unix_sockets: bool,
+) -> Result<Finished, Failure> {
     let stdin = std::io::stdin().as_fd().try_clone_to_owned().map_err(Failure::fault)?;
     let (mut pipe, mut frames) = (File::from(stdin), Frames::new(JOB_MAX));
     let job = frames.wait(&mut pipe).map_err(Failure::fault)?;
     let job = job.ok_or_else(|| Failure::fault("the engine process was given no job"))?;
-    let (plan, parts) = job::decode(&job, key_log.clone()).map_err(Failure::fault)?;
+    let (plan, mut parts) = job::decode(&job, key_log.clone()).map_err(Failure::fault)?;
     drop(job);
+    let seal = Seal { unix_sockets, io_uring: parts.io == Io::Uring };
+    parts.seal = Some(Arc::new(move || brunt_jail::seal(&seal).map_err(|error| error.to_string())));
+    if let Ok(message) = jailed(&described(entered)) {
+        outbox.send(message);
+    }
     let switch = stop.clone();
     let listen = move || heed(&switch, frames, pipe);
     std::thread::Builder::new().name("stop".to_owned()).spawn(listen).map_err(Failure::fault)?;
@@ -80,6 +99,16 @@ fn run(outbox: &Outbox, key_log: &Arc<PipedKeyLog>, stop: &StopSwitch) -> Result
         }
     };
     Ok(brunt_engine::run(&plan, &parts, stop, &mut tell)?)
+}
+
+/// `on`, with what this host lacks.
+fn described(entered: &Entered) -> String {
+    let off = entered.parts.iter().filter_map(|part| match &part.state {
+        State::Off(why) => Some(format!("{}: {why}", part.name)),
+        State::On(_) => None,
+    });
+    let off: Vec<_> = off.collect();
+    if off.is_empty() { "on".to_owned() } else { format!("on, but for {}", off.join("; ")) }
 }
 
 /// Presses the switch as often as the parent does, and for good once the parent is gone.

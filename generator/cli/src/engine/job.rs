@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use brunt_engine::conn::tls::{Identity, Material};
 use brunt_engine::{Io, Pace, Parts};
+use brunt_loader::timing::Timing;
 use brunt_model::plan::{self, Inputs, Plan, PlanError};
 use brunt_model::scenario::Scenario;
-use brunt_model::units::CoreId;
+use brunt_model::units::{CoreId, Nanos};
 use rustls::KeyLog;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,15 @@ pub(crate) struct Job<'a> {
     pub inputs: &'a Inputs,
     pub plan: &'a Plan,
     pub parts: &'a Parts,
+    pub memory: Option<Memory>,
+}
+
+/// The kernel's memory, by the numbers of inherited descriptors.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct Memory {
+    pub slots: i32,
+    pub logs: Option<i32>,
+    pub count: u32,
 }
 
 /// Why a job cannot be sent, or what was sent is none.
@@ -39,6 +49,8 @@ pub(crate) enum JobError {
     Plan(#[from] PlanError),
     #[error("the engine process compiled another plan")]
     OtherPlan,
+    #[error("the kernel's time stamps cannot be mapped: {0}")]
+    Memory(#[source] std::io::Error),
     #[error("the private key is of no kind that is known")]
     Key,
 }
@@ -46,7 +58,7 @@ pub(crate) enum JobError {
 impl Job<'_> {
     /// The frame that tells it. The body comes last and is not copied into anything else before.
     pub(super) fn encode(&self) -> Result<Vec<u8>, JobError> {
-        let Parts { io, pace, cores, trust_tsc, tls } = self.parts;
+        let Parts { io, pace, cores, trust_tsc, tls, late_reads, timing: _, seal: _ } = self.parts;
         let coded = Coded {
             scenario: self.scenario.clone(),
             proxy_credentials: self.scenario.proxy.as_ref().and_then(|proxy| proxy.credentials.clone()),
@@ -56,6 +68,8 @@ impl Job<'_> {
             is_precise: *pace == Pace::Precise,
             cores: cores.clone(),
             trust_tsc: *trust_tsc,
+            late_reads: *late_reads,
+            memory: self.memory,
             roots: tls.roots.iter().map(|root| root.as_ref()).collect(),
             identity: tls.identity.as_ref().map(CodedIdentity::of).transpose()?,
             wants_key_log: tls.key_log.is_some(),
@@ -89,8 +103,15 @@ pub(super) fn decode(bytes: &[u8], key_log: Arc<dyn KeyLog>) -> Result<(Arc<Plan
         cores: coded.cores,
         trust_tsc: coded.trust_tsc,
         tls: Arc::new(tls),
+        timing: coded.memory.map(map).transpose()?,
+        seal: None,
+        late_reads: coded.late_reads,
     };
     Ok((Arc::new(plan), parts))
+}
+
+fn map(Memory { slots, logs, count }: Memory) -> Result<Arc<Timing>, JobError> {
+    Timing::inherited(slots, logs, count).map(Arc::new).map_err(JobError::Memory)
 }
 
 /// The body of the request follows it.
@@ -105,6 +126,8 @@ struct Coded<'a> {
     is_precise: bool,
     cores: Vec<CoreId>,
     trust_tsc: bool,
+    late_reads: Nanos,
+    memory: Option<Memory>,
     #[serde(borrow)]
     roots: Vec<&'a [u8]>,
     #[serde(borrow)]
@@ -177,6 +200,9 @@ mod tests {
             cores: vec![CoreId(1), CoreId(3)],
             trust_tsc: true,
             tls: Arc::new(Material { roots, identity: Some(identity), key_log: Some(Arc::new(Silent)) }),
+            timing: None,
+            seal: None,
+            late_reads: Nanos(5),
         }
     }
 
@@ -191,7 +217,7 @@ mod tests {
         let addresses = vec!["[::1]:80".parse().unwrap(), "127.0.0.1:80".parse().unwrap()];
         let inputs = Inputs { addresses, body: vec![9; 100_000] };
         let plan = plan::compile(&scenario, &inputs).unwrap();
-        let job = Job { scenario: &scenario, inputs: &inputs, plan: &plan, parts: &parts() };
+        let job = Job { scenario: &scenario, inputs: &inputs, plan: &plan, parts: &parts(), memory: None };
         (job.encode().unwrap().split_off(4), plan)
     }
 

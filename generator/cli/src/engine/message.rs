@@ -13,6 +13,7 @@ const INTERVAL: u8 = 2;
 const KEY_LOG: u8 = 3;
 const END: u8 = 4;
 const FAILED: u8 = 5;
+const JAILED: u8 = 6;
 
 /// The longest that the engine says of itself has some hundreds.
 const TEXT_MAX: usize = 1_000;
@@ -63,6 +64,8 @@ pub(super) enum Message<'a> {
     Started(Vec<i32>),
     Interval(Box<Snapshot>),
     KeyLog(KeyLine<'a>),
+    /// How far the child is jailed.
+    Jailed(String),
     /// With the number of lines of the key log that found no room.
     End(Box<Finished>, u64),
     Failed(Failure),
@@ -91,6 +94,10 @@ pub(super) fn interval(snapshot: &Snapshot) -> Result<Vec<u8>, MessageError> {
 
 pub(super) fn key_log(line: &KeyLine<'_>) -> Result<Vec<u8>, MessageError> {
     Ok(postcard::to_extend(line, vec![KEY_LOG])?)
+}
+
+pub(super) fn jailed(text: &str) -> Result<Vec<u8>, MessageError> {
+    Ok(postcard::to_extend(text, vec![JAILED])?)
 }
 
 pub(super) fn end(finished: &Finished, key_lines_lost: u64) -> Result<Vec<u8>, MessageError> {
@@ -138,12 +145,16 @@ impl<'a> Message<'a> {
             END => CodedEnd::decode(content, shape.names),
             FAILED => {
                 let Failure { is_fault, text } = postcard::from_bytes(content)?;
-                let text = text.chars().filter(|c| !c.is_control()).take(TEXT_MAX).collect();
-                Ok(Self::Failed(Failure { is_fault, text }))
+                Ok(Self::Failed(Failure { is_fault, text: cleaned(&text) }))
             }
+            JAILED => Ok(Self::Jailed(cleaned(postcard::from_bytes(content)?))),
             _ => Err(MessageError::Kind),
         }
     }
+}
+
+fn cleaned(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(TEXT_MAX).collect()
 }
 
 /// The end of a run but for its sum, which follows.
@@ -221,6 +232,7 @@ mod tests {
         check(&started(&[7, 8]).unwrap(), &Message::Started(vec![7, 8]));
         check(&interval(&snapshot(1)).unwrap(), &Message::Interval(Box::new(snapshot(1))));
         check(&key_log(&LINE).unwrap(), &Message::KeyLog(LINE));
+        check(&jailed("on\x1b").unwrap(), &Message::Jailed("on".to_owned()));
         check(&end(&finished(), 6).unwrap(), &Message::End(Box::new(finished()), 6));
         let failure = Failure::from(EngineError::Pin(3));
         assert!(!failure.is_fault && Failure::from(EngineError::Panicked).is_fault);

@@ -3,8 +3,10 @@
 //!
 //! ```text
 //!  brunt run (supervisor)                                   brunt engine (child)
-//!     spawn  ------------------------------------------->   dies with its parent, leaves signals to it
-//!     send   -- stdin: job, then one frame a stop press -->   compiles the plan, checks its id, runs it
+//!     spawn  ------------------------------------------->   enters its jail, dies with its parent, leaves signals to it
+//!     (a loader moves it into its cgroup)
+//!     send   -- stdin: job, then one frame a stop press -->   compiles the plan, checks its id, maps the kernel's
+//!                                                             memory, makes rings, seals the jail, runs
 //!     follow <- stdout: started, intervals, key log, end --
 //! ```
 //!
@@ -20,6 +22,6 @@ mod outbox;
 mod supervisor;
 mod timer;
 
-pub(crate) use self::job::Job;
+pub(crate) use self::job::{Job, Memory};
 pub(crate) use self::message::Failure;
-pub(crate) use self::supervisor::{Ending, Loss, Seen, Supervisor};
+pub(crate) use self::supervisor::{Ending, Inherited, Loss, Seen, Supervisor};

@@ -3,7 +3,7 @@
 //! Every wait has a deadline, so neither a child that hangs nor one that was taken over can hold the run up.
 
 use std::io::{self, Write as _};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use brunt_engine::{Finished, Stop, StopSwitch};
 use brunt_model::snapshot::Snapshot;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::io::ioctl_fionbio;
+use rustix::io::{FdFlags, fcntl_setfd, ioctl_fionbio};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::frame::{Filled, Frames, MESSAGE_MAX, PRESS};
@@ -36,6 +36,14 @@ pub(crate) struct Supervisor {
     refused: Option<Broken>,
 }
 
+/// What a child is started with, beside the pipes and stderr.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Inherited<'a> {
+    pub memory: &'a [OwnedFd],
+    /// The target is a unix socket.
+    pub unix_sockets: bool,
+}
+
 /// What the child tells while it runs.
 #[derive(Debug)]
 pub(crate) enum Seen<'a> {
@@ -45,6 +53,10 @@ pub(crate) enum Seen<'a> {
         threads: &'a [i32],
     },
     Interval(&'a Snapshot),
+    /// Which parts of the jail are on, and why others are not.
+    Jailed(&'a str),
+    /// A tenth of a second has passed, or something came: whatever else is to be looked at has its turn.
+    Turn,
 }
 
 /// How a run ended.
@@ -74,18 +86,31 @@ enum Broken {
 }
 
 impl Supervisor {
-    /// Starts the child: this program again, with nothing but the pipes and stderr. It waits for its job, so whatever
-    /// confines it from outside has its place between this and [`Supervisor::send`].
-    pub(crate) fn spawn() -> Result<Self, CommandError> {
+    /// Starts the child: this program again, with nothing but the pipes, stderr and the kernel's memory. It waits for its
+    /// job, so whatever confines it from outside has its place between this and [`Supervisor::send`].
+    pub(crate) fn spawn(inherited: Inherited<'_>) -> Result<Self, CommandError> {
         let mut command = Command::new("/proc/self/exe");
         command.arg0("brunt").arg("engine").arg(std::process::id().to_string());
+        let numbers: Vec<_> = inherited.memory.iter().map(|fd| fd.as_raw_fd().to_string()).collect();
+        if !numbers.is_empty() {
+            command.arg(format!("--keep={}", numbers.join(",")));
+        }
+        if inherited.unix_sockets {
+            command.arg("--unix-sockets");
+        }
         command.env_clear().stdin(Stdio::piped()).stdout(Stdio::piped());
         if let Some(wish) = std::env::var_os("RUST_BACKTRACE") {
             command.env("RUST_BACKTRACE", wish);
         }
         // Ctrl-C in a terminal goes to all of a process group, and what it means is decided here.
         command.process_group(0);
-        let mut child = command.spawn().map_err(CommandError::system("starting the engine process"))?;
+        let pass = |flags| inherited.memory.iter().try_for_each(|fd| fcntl_setfd(fd, flags));
+        let mut child = pass(FdFlags::empty())
+            .map_err(io::Error::from)
+            .and_then(|()| command.spawn())
+            .map_err(CommandError::system("starting the engine process"))?;
+        // Nothing else is started with them. It cannot fail where the opposite did not.
+        let _ = pass(FdFlags::CLOEXEC);
         let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
             unreachable!("both were asked for")
         };
@@ -97,6 +122,11 @@ impl Supervisor {
     fn unblock(&self) -> io::Result<()> {
         self.stdin.as_ref().map_or(Ok(()), |stdin| ioctl_fionbio(stdin, true))?;
         Ok(ioctl_fionbio(&self.stdout, true)?)
+    }
+
+    /// The kernel's id of the child.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
     }
 
     /// Gives the child its job. If it does not take it, [`Supervisor::follow`] says what became of it.
@@ -130,6 +160,7 @@ impl Supervisor {
                 break broken;
             }
             self.pass_on(stop, &mut run);
+            see(Seen::Turn);
             match self.turn(&mut run, see) {
                 Ok(None) => {}
                 Ok(Some(Last::End(finished, key_lines_lost))) => {
@@ -180,6 +211,7 @@ impl Supervisor {
                     see(Seen::Started { process: self.child.id(), threads: &threads });
                 }
                 Message::Interval(snapshot) => see(Seen::Interval(&snapshot)),
+                Message::Jailed(text) => see(Seen::Jailed(&text)),
                 Message::KeyLog(line) => {
                     if let Some(key_log) = &run.job.parts.tls.key_log {
                         key_log.log(line.label, line.client_random, line.secret);

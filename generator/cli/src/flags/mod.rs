@@ -17,7 +17,7 @@ use clap_complete::Shell;
 
 pub(crate) use self::protocol::{ProtocolFlags, TlsFlags};
 pub(crate) use self::run::{
-    ArrivalsChoice, ConnectionFlags, EngineFlags, IoChoice, LoadFlags, OutputFlags, PaceChoice, RequestFlags,
+    ArrivalsChoice, ConnectionFlags, EngineFlags, IoChoice, KernelFlags, LoadFlags, OutputFlags, PaceChoice, RequestFlags,
     RunFlags,
 };
 use self::values::OutputSpec;
@@ -48,10 +48,22 @@ pub(crate) enum Command {
     Completions { shell: Shell },
     /// Make the load of a `brunt run`, which starts this by itself
     #[command(hide = true)]
-    Engine { parent: u32 },
+    Engine(EngineProcess),
     /// Print the man pages, or write one file each to a folder
     #[command(hide = true)]
     Man { folder: Option<PathBuf> },
+}
+
+/// What the engine's process must know before it reads its job.
+#[derive(Args, Debug)]
+pub(crate) struct EngineProcess {
+    pub parent: u32,
+    /// Descriptors that it inherits on purpose
+    #[arg(long, value_delimiter = ',')]
+    pub keep: Vec<i32>,
+    /// The target is a unix socket
+    #[arg(long)]
+    pub unix_sockets: bool,
 }
 
 #[derive(Args, Debug)]

@@ -8,12 +8,12 @@ use brunt_engine::{Io, Pace, Parts};
 use brunt_model::plan::{self, Inputs, Load, Plan};
 use brunt_model::report::Environment;
 use brunt_model::scenario::Scenario;
-use brunt_model::units::CoreId;
+use brunt_model::units::{CoreId, Nanos};
 
 use super::spoken::spoken;
 use crate::error::CommandError;
 use crate::flags::values::CoreList;
-use crate::flags::{EngineFlags, IoChoice, PaceChoice, Switch};
+use crate::flags::{EngineFlags, IoChoice, PaceChoice};
 use crate::host::cgroup::CpuGroups;
 use crate::host::{cpu, environment, files, uring};
 
@@ -67,13 +67,21 @@ pub(crate) fn prepare(
         io: if io == Io::Uring { "uring" } else { "epoll" }.to_owned(),
         pace: why,
         protocol: spoken(&plan),
-        kernel_timing: kernel_timing(flags.kernel),
         ..environment::describe(&plan.endpoints, &cores)
     };
     Ok(Prepared {
         scenario,
         plan,
-        parts: Parts { io, pace, cores, trust_tsc: cpu::clock_source().as_deref() == Some("tsc"), tls },
+        parts: Parts {
+            io,
+            pace,
+            cores,
+            trust_tsc: cpu::clock_source().as_deref() == Some("tsc"),
+            tls,
+            timing: None,
+            seal: None,
+            late_reads: flags.late_reads,
+        },
         environment,
         notices,
     })
@@ -190,17 +198,10 @@ fn why_not_precise(cores: &[CoreId], sight: &Sight) -> Option<String> {
         .then(|| "spinning would leave no core to the rest of this host".to_owned())
 }
 
-/// Both switches mean the same in this build.
-fn kernel_timing(switch: Switch) -> String {
-    match switch {
-        Switch::Auto | Switch::Off => "off: not in this build".to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use brunt_model::schedule::{Arrivals, Schedule, Shape};
-    use brunt_model::units::{Nanos, Rate};
+    use brunt_model::units::Rate;
 
     use super::*;
 

@@ -6,6 +6,7 @@ use brunt_model::plan::{Plan, Protocol};
 use super::h2::client::{self, Client};
 use super::one::{One, Wire};
 use super::proxy::Handshake;
+use super::records::Records;
 use super::tls::Session;
 use super::{Step, h1, h2};
 use crate::limits::OUT_MAX;
@@ -236,6 +237,19 @@ impl Link {
             || self.tls.as_ref().is_some_and(|tls| tls.wants_write())
     }
 
+    /// Bytes that go out before those of the next request.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        let later = if let Http::One(one) = &self.http { one.left_to_upload() } else { 0 };
+        self.out.len() + later
+    }
+
+    /// What waits to be sealed, and what is sealed and waits to be written.
+    #[must_use]
+    pub fn waiting_for_tls(&self) -> (usize, usize) {
+        if self.tls.is_some() { (self.out.len(), self.sealed.len()) } else { (0, 0) }
+    }
+
     /// What was gathered will not be sent.
     pub fn forget_output(&mut self) {
         self.out.clear();
@@ -254,6 +268,54 @@ impl Link {
             }
             tls.close(&mut self.sealed);
         }
+    }
+
+    /// Somebody will ask at which offsets answers begin. Told for each new connection.
+    pub fn follow_answers(&mut self) {
+        if let Http::Two(client) = &mut self.http {
+            client.follow_answers();
+        }
+    }
+
+    /// What is fed next lies at this offset: of the TCP stream, or of the plaintext where there is TLS.
+    pub fn feed_from(&mut self, offset: u64) {
+        if let Http::Two(client) = &mut self.http {
+            client.feed_from(offset);
+        }
+    }
+
+    /// An HTTP/2 answer that began since the last call: its lane, and the offset as `feed_from` counts.
+    #[inline]
+    pub fn next_begun(&mut self) -> Option<(u32, u64)> {
+        match &mut self.http {
+            Http::One(_) => None,
+            Http::Two(client) => client.next_begun(),
+        }
+    }
+
+    /// Plaintext that came so far; `None` where there is no TLS.
+    #[must_use]
+    pub fn plain_end(&self) -> Option<u64> {
+        self.tls.as_ref()?.records.as_ref().map(Records::plain_end)
+    }
+
+    /// The offset in the TCP stream of what holds the byte at an offset as `feed_from` counts: the byte or its record.
+    #[must_use]
+    pub fn in_stream(&self, offset: u64) -> Option<u64> {
+        match &self.tls {
+            None => Some(offset),
+            Some(tls) => tls.records.as_ref()?.record_of(offset),
+        }
+    }
+
+    /// Forgets where those records began that hold nothing of what is still to be asked for.
+    pub fn forget_records(&mut self) {
+        let Some(records) = self.tls.as_mut().and_then(|tls| tls.records.as_mut()) else { return };
+        let needed = match &self.http {
+            Http::One(_) => records.plain_end(),
+            Http::Two(client) => client.open_from().unwrap_or_else(|| records.plain_end()),
+        };
+        records.forget_before(needed);
     }
 
     /// Begins the proxy's handshake.

@@ -9,6 +9,7 @@ pub mod head;
 pub mod link;
 pub mod one;
 pub mod proxy;
+pub mod records;
 pub mod tls;
 
 use brunt_model::outcome::ErrorKind;

@@ -68,6 +68,12 @@ impl One {
         self.order.len()
     }
 
+    /// Bytes of requests that were begun and are not written.
+    #[must_use]
+    pub fn left_to_upload(&self) -> usize {
+        self.uploads.iter().map(|upload| upload.bytes.len() - upload.from).sum()
+    }
+
     /// The answer's first head has not ended. One that follows an interim head may take as long as the request: the
     /// server said that it is at work (RFC 9110 section 15.2).
     #[must_use]

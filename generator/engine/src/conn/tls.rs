@@ -19,6 +19,7 @@ use rustls::{
     SupportedProtocolVersion,
 };
 
+use super::records::Records;
 use crate::limits::SESSIONS_KEPT;
 
 /// What files and the host give to TLS. Nothing of it is part of a plan.
@@ -183,6 +184,8 @@ fn is_authority(error: &Error) -> bool {
 pub struct Session {
     connection: ClientConnection,
     closed: bool,
+    /// Where the records began that came, if anybody asked.
+    pub records: Option<Records>,
 }
 
 impl Session {
@@ -195,7 +198,7 @@ impl Session {
             .map_err(|error| kind_of(&error))?;
         // What is written is bounded by who writes it.
         connection.set_buffer_limit(None);
-        Ok(Self { connection, closed: false })
+        Ok(Self { connection, closed: false, records: None })
     }
 
     #[must_use]
@@ -230,6 +233,21 @@ impl Session {
     /// # Errors
     /// What is wrong with the handshake, the certificate or a record. What came before is in `plain`.
     pub fn read(&mut self, mut bytes: &[u8], plain: &mut Vec<u8>) -> Result<(), ErrorKind> {
+        let Some(mut records) = self.records.take() else { return self.read_all(bytes, plain) };
+        let mut result = Ok(());
+        // One at a time, so that it is known which plaintext is of which.
+        while !bytes.is_empty() && !self.closed && result.is_ok() {
+            let (piece, rest) = bytes.split_at(records.take(bytes));
+            let before = plain.len();
+            result = self.read_all(piece, plain);
+            records.opened(plain.len() - before);
+            bytes = rest;
+        }
+        self.records = Some(records);
+        result
+    }
+
+    fn read_all(&mut self, mut bytes: &[u8], plain: &mut Vec<u8>) -> Result<(), ErrorKind> {
         while !bytes.is_empty() {
             let taken = self.connection.read_tls(&mut bytes).map_err(|_| ErrorKind::Protocol)?;
             let state = match self.connection.process_new_packets() {

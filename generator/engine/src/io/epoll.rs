@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 
+use brunt_loader::timing::CoreTiming;
 use brunt_model::outcome::ErrorKind;
 use brunt_model::plan::Plan;
 
@@ -46,6 +47,8 @@ fn add(epoll: &OwnedFd, fd: RawFd, interest: libc::c_int, mark: u64) -> io::Resu
 
 struct Slot {
     fd: Option<OwnedFd>,
+    /// It is tied to its time stamps.
+    marked: bool,
     generation: u32,
     connecting: bool,
     /// Bytes of the request still to be written, where the socket took only a part.
@@ -86,7 +89,7 @@ impl Epoll {
     ///
     /// # Errors
     /// When the kernel has no descriptor or memory for it.
-    pub(crate) fn new(plan: &Plan, connections: usize) -> io::Result<Self> {
+    pub(crate) fn new(plan: &Plan, connections: usize, timing: Option<CoreTiming>) -> io::Result<Self> {
         // SAFETY: no pointers are passed to either call.
         let (epoll, timer_fd) = unsafe {
             let timer_flags = libc::TFD_CLOEXEC | libc::TFD_NONBLOCK;
@@ -96,9 +99,10 @@ impl Epoll {
             )
         };
         add(&epoll, timer_fd.as_raw_fd(), libc::EPOLLIN | libc::EPOLLET, TIMER)?;
-        let routes = Routes::new(plan);
+        let routes = Routes::new(plan, timing);
         let slot = || Slot {
             fd: None,
+            marked: false,
             generation: 0,
             connecting: false,
             unsent: 0,
@@ -315,6 +319,7 @@ impl Driver for Epoll {
         slot.generation = slot.generation.wrapping_add(1);
         (slot.connecting, slot.unsent, slot.skip) = (true, 0, 0);
         slot.outbox.clear();
+        slot.marked = self.routes.mark(&fd, conn, slot.generation);
         // SAFETY: the address is valid for its length and is only read.
         let result = unsafe { libc::connect(fd.as_raw_fd(), address.as_ptr(), address.len()) };
         if result < 0 && errno() != libc::EINPROGRESS {
@@ -326,6 +331,10 @@ impl Driver for Epoll {
         }
         slot.fd = Some(fd);
         Ok(())
+    }
+
+    fn is_marked(&self, conn: ConnId) -> bool {
+        self.slots[conn.index()].marked
     }
 
     #[inline]

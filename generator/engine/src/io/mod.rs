@@ -14,6 +14,8 @@ mod outbox;
 pub(crate) mod sim;
 #[cfg(test)]
 pub(crate) mod sim_h2;
+#[cfg(test)]
+pub(crate) mod sim_kernel;
 mod socket;
 pub(crate) mod tsc;
 pub(crate) mod uring;
@@ -61,11 +63,14 @@ pub(crate) trait Driver {
     /// Sends between two calls of `submit` for which one time stamp is taken.
     const SEND_BATCH: usize;
 
-    /// Begins to connect; ends in `Connected` or `ConnectFailed`.
+    /// Begins to connect, and asks the kernel for time stamps where it gives any; ends in `Connected` or `ConnectFailed`.
     ///
     /// # Errors
     /// When it cannot even begin, for want of a descriptor or a port.
     fn connect(&mut self, conn: ConnId, route: Route) -> Result<(), ErrorKind>;
+
+    /// Does the kernel stamp what the last connection of this place sends and receives?
+    fn is_marked(&self, conn: ConnId) -> bool;
 
     /// Queues the plan's request to be sent whole.
     fn send(&mut self, conn: ConnId);

@@ -10,6 +10,7 @@ use std::rc::Rc;
 use brunt_model::outcome::ErrorKind;
 
 use super::sim_h2::{self, Deed, Peer, Words};
+use super::sim_kernel::Kernel;
 use super::{ConnId, Driver, Event, Route};
 use crate::clock::Clock;
 
@@ -267,6 +268,8 @@ pub(crate) struct Sim {
     data: Vec<u8>,
     /// What became due and was not taken yet.
     due: Vec<(ConnId, u64, Happening)>,
+    /// Stamps what passes, where somebody asked for it.
+    pub(crate) kernel: Option<Rc<RefCell<Kernel>>>,
 }
 
 /// A network from a seed, and its clock.
@@ -280,7 +283,7 @@ pub(crate) fn network(seed: u64, manners: Manners, connections: usize) -> (Sim, 
     };
     let world = Rc::new(RefCell::new(world));
     let lines = std::iter::repeat_with(Line::default).take(connections).collect();
-    let sim = Sim { world: world.clone(), lines, data: Vec::new(), due: Vec::new() };
+    let sim = Sim { world: world.clone(), lines, data: Vec::new(), due: Vec::new(), kernel: None };
     (sim, SimClock(world))
 }
 
@@ -304,6 +307,9 @@ impl Sim {
         match happening {
             Happening::Connected => {
                 world.seen.connected += 1;
+                if let Some(kernel) = &self.kernel {
+                    kernel.borrow_mut().connected(conn, world.now);
+                }
                 Some(Event::Connected(conn))
             }
             Happening::ConnectFailed => Some(Event::ConnectFailed(conn, ErrorKind::ConnectRefused)),
@@ -340,6 +346,9 @@ impl Sim {
         if world.manners.flooder {
             self.note_turn(conn, bytes.len() as u64, world);
         }
+        if let Some(kernel) = &self.kernel {
+            kernel.borrow_mut().arrived(conn, bytes.len(), &bytes, answers > 0, world.now);
+        }
         self.data = bytes;
         Some(Event::Data(conn))
     }
@@ -369,6 +378,9 @@ impl Driver for Sim {
         let life = line.life + 1;
         let peer = manners.two.map(|two| Box::new(Peer::new(world.random(), two)));
         *line = Line { open: true, life, peer, ..Line::default() };
+        if let Some(kernel) = &self.kernel {
+            kernel.borrow_mut().begin(conn, world.now);
+        }
         if world.chance(manners.connect_lost) {
             return Ok(());
         }
@@ -378,7 +390,14 @@ impl Driver for Sim {
         Ok(())
     }
 
+    fn is_marked(&self, _conn: ConnId) -> bool {
+        self.kernel.as_ref().is_some_and(|kernel| kernel.borrow().is_there())
+    }
+
     fn send(&mut self, conn: ConnId) {
+        if let Some(kernel) = &self.kernel {
+            kernel.borrow_mut().left_whole(conn, self.world.borrow().now);
+        }
         let line = &mut self.lines[conn.index()];
         assert!(line.open, "{conn:?} is not open");
         self.world.borrow_mut().answer(conn, line);
@@ -390,6 +409,9 @@ impl Driver for Sim {
         assert!(line.open, "{conn:?} is not open");
         let mut world = self.world.borrow_mut();
         world.seen.written += written.len() as u64;
+        if let Some(kernel) = &self.kernel {
+            kernel.borrow_mut().left(conn, written.len(), &written, world.now);
+        }
         let Some(peer) = &mut line.peer else {
             let requests = line.requests_in(&written, world.manners.request_bytes);
             return (0..requests).for_each(|_| world.answer(conn, line));

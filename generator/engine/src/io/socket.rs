@@ -3,12 +3,13 @@
 use std::io;
 use std::mem::{self, MaybeUninit};
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 
+use brunt_loader::timing::CoreTiming;
 use brunt_model::outcome::ErrorKind;
 use brunt_model::plan::{Endpoint, Plan};
 
-use super::{Route, connect_error};
+use super::{ConnId, Route, connect_error};
 
 /// A socket address as the kernel reads it.
 #[derive(Copy, Clone)]
@@ -88,16 +89,18 @@ fn family(family: libc::c_int) -> libc::sa_family_t {
 pub(super) struct Routes {
     endpoints: Vec<Option<RawAddress>>,
     sources: Vec<RawAddress>,
+    /// The kernel is to stamp what these sockets send and receive.
+    timing: Option<CoreTiming>,
 }
 
 impl Routes {
-    pub(super) fn new(plan: &Plan) -> Self {
+    pub(super) fn new(plan: &Plan, timing: Option<CoreTiming>) -> Self {
         let endpoints = plan.endpoints.iter().map(|endpoint| match endpoint {
             Endpoint::Ip(address) => Some(RawAddress::ip(*address)),
             Endpoint::Unix(path) => RawAddress::unix(path),
         });
         let source = |ip: &IpAddr| RawAddress::ip(SocketAddr::new(*ip, 0));
-        Self { endpoints: endpoints.collect(), sources: plan.source_ips.iter().map(source).collect() }
+        Self { endpoints: endpoints.collect(), sources: plan.source_ips.iter().map(source).collect(), timing }
     }
 
     /// Do sockets of these routes discard with MSG_TRUNC? TCP does (tcp(7)); for unix sockets it means nothing.
@@ -128,6 +131,13 @@ impl Routes {
             bind(raw, source)?;
         }
         Ok(fd)
+    }
+
+    /// Ties a new socket to its connection's time stamps; false where it will have none. `generation` differs from that
+    /// of the connection before.
+    pub(super) fn mark(&self, fd: &OwnedFd, conn: ConnId, generation: u32) -> bool {
+        let Some(timing) = &self.timing else { return false };
+        timing.mark(fd.as_fd(), conn.index(), generation).is_ok()
     }
 }
 

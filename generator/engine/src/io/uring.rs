@@ -10,12 +10,13 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 
+use brunt_loader::timing::CoreTiming;
 use brunt_model::outcome::ErrorKind;
 use brunt_model::plan::Plan;
-use io_uring::types::{CancelBuilder, Fd, SubmitArgs, Timespec};
+use io_uring::types::{Fd, SubmitArgs, Timespec};
 use io_uring::{IoUring, cqueue, opcode, squeue};
 
-use self::ring::{Completion, GENERATION_MASK, Op, build_ring, timespec, user_data};
+use self::ring::{Completion, GENERATION_MASK, Op, build_ring, cancel_all, enable, timespec, user_data};
 use super::buffers::Buffers;
 use super::outbox::Outbox;
 use super::socket::{Routes, is_shut_out, shut};
@@ -49,6 +50,8 @@ enum Receiving {
 
 struct Slot {
     fd: Option<OwnedFd>,
+    /// It is tied to its time stamps.
+    marked: bool,
     /// Tells completions of a closed connection from those of the next one in this place.
     generation: u32,
     receiving: Receiving,
@@ -96,10 +99,11 @@ pub(crate) struct Uring {
 pub(crate) fn probe() -> io::Result<()> {
     let ring = build_ring(BUFFERS_MIN)?;
     let buffers = Buffers::register(&ring, GROUP, 16, 64)?;
-    ring.submitter().unregister_buf_ring(GROUP)?;
-    // SAFETY: nothing was submitted, and the group is unregistered.
+    let enabled = enable(&ring);
+    drop(ring);
+    // SAFETY: nothing was submitted, and the ring is closed.
     unsafe { buffers.free() };
-    Ok(())
+    enabled
 }
 
 impl Uring {
@@ -107,15 +111,17 @@ impl Uring {
     ///
     /// # Errors
     /// When the kernel refuses the ring or its buffers.
-    pub(crate) fn new(plan: &Plan, connections: usize) -> io::Result<Self> {
+    pub(crate) fn new(plan: &Plan, connections: usize, timing: Option<CoreTiming>) -> io::Result<Self> {
         let ring = build_ring(connections)?;
         let count = connections.next_power_of_two().clamp(BUFFERS_MIN, BUFFERS_MAX);
         let buffer_size = if count > MANY { BUFFER_SIZE_OF_MANY } else { BUFFER_SIZE };
-        let routes = Arc::new(Routes::new(plan));
+        let routes = Arc::new(Routes::new(plan, timing));
         let gathers = ring.params().is_feature_min_timeout();
         let buffers = Buffers::register(&ring, GROUP, u16::try_from(count).unwrap_or(1024), buffer_size)?;
+        enable(&ring)?;
         let slot = || Slot {
             fd: None,
+            marked: false,
             generation: 0,
             receiving: Receiving::No,
             sending: false,
@@ -363,11 +369,16 @@ impl Driver for Uring {
         slot.generation = slot.generation.wrapping_add(1);
         (slot.receiving, slot.sending, slot.skip) = (Receiving::No, false, 0);
         slot.outbox.clear();
+        slot.marked = routes.mark(&fd, conn, slot.generation);
         let entry = opcode::Connect::new(Fd(fd.as_raw_fd()), address.as_ptr(), address.len()).build();
         let entry = entry.user_data(user_data(Op::Connect, slot.generation, conn));
         slot.fd = Some(fd);
         self.push(&entry);
         Ok(())
+    }
+
+    fn is_marked(&self, conn: ConnId) -> bool {
+        self.slots[conn.index()].marked
     }
 
     #[inline]
@@ -560,16 +571,12 @@ impl Driver for Uring {
 impl Drop for Uring {
     fn drop(&mut self) {
         self.slots.iter_mut().filter_map(|slot| slot.fd.take()).for_each(shut);
-        let (Some(ring), Some(buffers)) = (self.ring.take(), self.buffers.take()) else { return };
-        let patience = Timespec::new().sec(1);
-        let cancelled = ring.submitter().register_sync_cancel(Some(patience), CancelBuilder::any());
-        let idle = match cancelled {
-            Ok(()) => true,
-            Err(error) => error.raw_os_error() == Some(libc::ENOENT),
-        };
-        if idle && ring.submitter().unregister_buf_ring(GROUP).is_ok() {
-            drop(ring);
-            // SAFETY: every operation was cancelled, and the group is unregistered.
+        let (Some(mut ring), Some(buffers)) = (self.ring.take(), self.buffers.take()) else { return };
+        let idle = cancel_all(&mut ring);
+        // Closed, not unregistered: an enabled ring refuses that.
+        drop(ring);
+        if idle {
+            // SAFETY: every operation has ended, and the ring is closed.
             unsafe { buffers.free() };
         } else {
             // The kernel may still write to the buffers, which are not freed, and read these, which are leaked.

@@ -112,6 +112,18 @@ pub struct Client {
     /// We said goodbye.
     gone: bool,
     frames: u32,
+    begun: Begun,
+}
+
+/// Where answers began, for whoever asked.
+#[derive(Default, Debug)]
+struct Begun {
+    /// The offset of the next byte, and of the frame or header block that began last.
+    at: u64,
+    frame_from: u64,
+    asked: bool,
+    /// Lanes whose answers began, and where.
+    answers: Vec<(u32, u64)>,
 }
 
 impl Client {
@@ -137,7 +149,31 @@ impl Client {
             sweep: None,
             gone: false,
             frames: 0,
+            begun: Begun::default(),
         }
+    }
+
+    /// Somebody will take with [`Client::next_begun`] what this notes.
+    pub fn follow_answers(&mut self) {
+        self.begun.asked = true;
+        self.begun.answers.reserve(self.streams.lanes() as usize);
+    }
+
+    /// The offset of what is fed next; it counts on from there.
+    pub const fn feed_from(&mut self, offset: u64) {
+        self.begun.at = offset;
+    }
+
+    /// An answer whose head came: its lane, and the offset of its first frame. To be taken after each `feed`.
+    #[inline]
+    pub fn next_begun(&mut self) -> Option<(u32, u64)> {
+        self.begun.answers.pop()
+    }
+
+    /// Where the frame or header block began that has not ended.
+    #[must_use]
+    pub fn open_from(&self) -> Option<u64> {
+        self.is_midway().then_some(self.begun.frame_from)
     }
 
     /// Writes the preface: no push, windows wide open, since nothing of an answer is kept (RFC 9113 section 3.4).
@@ -278,6 +314,7 @@ impl Client {
                 None => self.next_frame(rest, now, context, out),
             };
             at += used;
+            self.begun.at += used as u64;
             match result {
                 Ok(None) => {}
                 Ok(Some(step)) => return (at, step),
@@ -311,6 +348,7 @@ impl Client {
         }
         if self.block.is_none() {
             self.frames = self.frames.wrapping_add(1);
+            self.begun.frame_from = self.begun.at;
         }
         let Some(first) = bytes.first_chunk::<HEAD_LEN>() else {
             self.partial.extend_from_slice(bytes);

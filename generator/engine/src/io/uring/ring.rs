@@ -1,9 +1,14 @@
 //! The ring itself, and what its entries are called.
+//!
+//! A ring can do what a filter of system calls forbids: its operations are none. So it is made disabled, restricted to
+//! what the driver uses, and only then enabled (io_uring_register(2), `IORING_REGISTER_RESTRICTIONS`). After that
+//! nothing can be registered or unregistered with it.
 
 use std::io;
 
-use io_uring::IoUring;
-use io_uring::types::Timespec;
+use io_uring::register::Restriction;
+use io_uring::types::{CancelBuilder, SubmitArgs, Timespec};
+use io_uring::{IoUring, opcode, squeue};
 
 use crate::io::ConnId;
 
@@ -22,7 +27,25 @@ pub(super) enum Op {
     Timer = 6,
     Writable = 7,
     Rough = 8,
+    /// The end of all that is under way.
+    Last = 9,
 }
+
+/// Every operation that the driver submits.
+const ALLOWED: [u8; 6] = [
+    opcode::Connect::CODE,
+    opcode::Send::CODE,
+    opcode::Recv::CODE,
+    opcode::AsyncCancel::CODE,
+    opcode::Timeout::CODE,
+    opcode::PollAdd::CODE,
+];
+
+const NOT_FOUND: i32 = -libc::ENOENT;
+
+/// How often what is under way is cancelled anew, and how long each time is waited for: a second altogether.
+const CANCELS_MAX: u32 = 100;
+const CANCEL_WAIT_NS: u64 = 10_000_000;
 
 pub(super) const GENERATION_MASK: u32 = 0xff_ffff;
 
@@ -37,6 +60,7 @@ pub(super) struct Completion {
     pub(super) flags: u32,
 }
 
+/// Makes a ring that is not enabled yet.
 pub(super) fn build_ring(connections: usize) -> io::Result<IoUring> {
     let wanted = u32::try_from(connections * 2).unwrap_or(COMPLETIONS_MAX);
     let mut builder = IoUring::builder();
@@ -46,11 +70,89 @@ pub(super) fn build_ring(connections: usize) -> io::Result<IoUring> {
         .setup_defer_taskrun()
         .setup_coop_taskrun()
         .setup_taskrun_flag()
+        .setup_r_disabled()
         .setup_cqsize(wanted.next_power_of_two().clamp(SUBMISSIONS * 2, COMPLETIONS_MAX));
     // Linux 6.6 can leave out an indirection; 6.1, which has all else, refuses the flag.
     builder.clone().setup_no_sqarray().build(SUBMISSIONS).or_else(|_| builder.build(SUBMISSIONS))
 }
 
+/// Restricts the ring to what the driver does and enables it, for the calling thread alone.
+pub(super) fn enable(ring: &IoUring) -> io::Result<()> {
+    let flags = squeue::Flags::SKIP_SUCCESS | squeue::Flags::BUFFER_SELECT;
+    let mut allowed: Vec<_> = ALLOWED.iter().map(|&code| Restriction::sqe_op(code)).collect();
+    allowed.push(Restriction::sqe_flags_allowed(flags.bits()));
+    ring.submitter().register_restrictions(&mut allowed)?;
+    ring.submitter().register_enable_rings()
+}
+
+/// Ends all that is under way; false where that did not succeed within a second.
+pub(super) fn cancel_all(ring: &mut IoUring) -> bool {
+    let mark = user_data(Op::Last, 0, ConnId(0));
+    (0..CANCELS_MAX).any(|_| {
+        let entry = opcode::AsyncCancel2::new(CancelBuilder::any()).build().user_data(mark);
+        // SAFETY: the entry refers to no memory.
+        while unsafe { ring.submission().push(&entry) }.is_err() {
+            if ring.submit().is_err() {
+                return false;
+            }
+        }
+        let wait = timespec(CANCEL_WAIT_NS);
+        let _ = ring.submitter().submit_with_args(1, &SubmitArgs::new().timespec(&wait));
+        // None was left to cancel.
+        ring.completion().any(|done| done.user_data() == mark && matches!(done.result(), 0 | NOT_FOUND))
+    })
+}
+
 pub(super) fn timespec(nanos: u64) -> Timespec {
     Timespec::from(std::time::Duration::from_nanos(nanos))
+}
+
+#[cfg(test)]
+mod tests {
+    use io_uring::types::Fd;
+
+    use super::*;
+
+    /// What an operation on a restricted ring ends with.
+    fn check(entry: squeue::Entry, want: i32) {
+        let mut ring = build_ring(1).unwrap();
+        enable(&ring).unwrap();
+        // SAFETY: what the entry refers to is static.
+        unsafe { ring.submission().push(&entry).unwrap() };
+        ring.submit_and_wait(1).unwrap();
+        assert_eq!(ring.completion().next().unwrap().result(), want, "{entry:?}");
+    }
+
+    #[test]
+    fn only_what_the_driver_does_is_allowed() {
+        check(opcode::Socket::new(libc::AF_INET, libc::SOCK_STREAM, 0).build(), -libc::EACCES);
+        check(opcode::OpenAt::new(Fd(libc::AT_FDCWD), c"/".as_ptr()).build(), -libc::EACCES);
+        check(opcode::Nop::new().build(), -libc::EACCES);
+        let linked = opcode::AsyncCancel::new(1).build().flags(squeue::Flags::ASYNC);
+        check(linked, -libc::EACCES);
+        check(opcode::AsyncCancel::new(1).build(), NOT_FOUND);
+        check(opcode::Recv::new(Fd(-1), std::ptr::null_mut(), 0).build(), -libc::EBADF);
+    }
+
+    #[test]
+    fn nothing_is_registered_with_an_enabled_ring() {
+        let ring = build_ring(1).unwrap();
+        enable(&ring).unwrap();
+        let refused = |result: io::Result<()>| result.unwrap_err().raw_os_error();
+        assert_eq!(refused(ring.submitter().register_files(&[0])), Some(libc::EACCES));
+        assert_eq!(refused(ring.submitter().unregister_buf_ring(0)), Some(libc::EACCES));
+        assert_eq!(refused(enable(&ring)), Some(libc::EACCES));
+    }
+
+    #[test]
+    fn all_that_is_under_way_ends() {
+        let mut ring = build_ring(1).unwrap();
+        enable(&ring).unwrap();
+        assert!(cancel_all(&mut ring), "nothing is under way");
+        let hour = timespec(3_600_000_000_000);
+        let entry = opcode::Timeout::new(&raw const hour).build();
+        // SAFETY: the time outlives the ring's work, which ends below.
+        unsafe { ring.submission().push(&entry).unwrap() };
+        assert!(cancel_all(&mut ring));
+    }
 }

@@ -56,6 +56,9 @@ impl Client {
         stream.received += (HEAD_LEN + block.len()) as u64;
         if stream.first == 0 {
             stream.first = now;
+            if self.begun.asked {
+                self.begun.answers.push((lane, self.begun.frame_from));
+            }
         }
         Ok(self.response_head(lane, head, end_stream, context, out))
     }
