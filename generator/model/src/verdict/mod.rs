@@ -2,8 +2,13 @@
 //!
 //! *Invalid* means that the generator itself was the limit; each reason is a sentence with its figure and cause.
 
+mod evidence;
+mod rules;
+
 use serde::{Deserialize, Serialize};
 
+use self::rules::generators_limits;
+pub use self::evidence::{Evidence, HostPressure};
 use crate::units::Nanos;
 
 #[derive(Copy, Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -125,82 +130,6 @@ impl Default for Thresholds {
     }
 }
 
-/// What the host took from the engine's threads during the run. The largest of these names the cause of lateness.
-#[derive(Copy, Clone, PartialEq, Eq, Default, Debug)]
-pub struct HostPressure {
-    /// CPU time that the hypervisor gave to others on the engine's cores.
-    pub steal: Nanos,
-    /// Time that the engine's threads were runnable but did not run.
-    pub run_delay: Nanos,
-    /// CPU time that the container's quota withheld.
-    pub throttled: Nanos,
-    /// Time in which the engine's cores stood still by its own clock, whatever the host admits to.
-    pub stalled: Nanos,
-}
-
-impl HostPressure {
-    fn admitted(self) -> Nanos {
-        self.steal.max(self.run_delay).max(self.throttled)
-    }
-
-    fn worst(self) -> Nanos {
-        self.admitted().max(self.stalled)
-    }
-
-    fn name(self) -> String {
-        let worst = self.admitted();
-        if worst.0 < self.stalled.0 / 2 {
-            // Hypervisors need not report what they take; interrupts are not reported per thread.
-            format!("host steal or interrupts: the engine's cores stood still for {}", self.stalled)
-        } else if worst == self.throttled {
-            format!("the CPU quota held the engine back for {worst}; raise the quota")
-        } else if worst == self.steal {
-            format!("host steal: the hypervisor took {worst} of CPU time")
-        } else {
-            format!("run-queue delay: the engine's threads waited {worst} for a CPU")
-        }
-    }
-}
-
-/// The figures a verdict stands on.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct Evidence {
-    pub open: bool,
-    /// Sum of all cores' time.
-    pub core_time: Nanos,
-    pub lag_p99: Nanos,
-    pub response_p50: Nanos,
-    pub scheduled: u64,
-    pub late: u64,
-    /// Late slots that waited because every allowed connection was in use.
-    pub late_for_connections: u64,
-    pub dropped: u64,
-    pub max_connections: u32,
-    pub dwell_p99: Option<Nanos>,
-    /// The longest stretch in which one core was busier than the threshold.
-    pub busy_for: Nanos,
-    /// The busiest core over the whole run, 0..=1.
-    pub busiest: f64,
-    pub overflows: u64,
-    pub started: u64,
-    /// Requests that ended after the warm-up.
-    pub ended: u64,
-    pub no_port: u64,
-    pub no_fd: u64,
-    pub host: HostPressure,
-    /// Expressions and figures of missed limits.
-    pub missed_limits: Vec<String>,
-    pub answers: u64,
-    pub in_flight: u64,
-    /// The target's certificate was not verified.
-    pub insecure: bool,
-    pub stopped: bool,
-    /// No connection could ever be made, so the load was ended early.
-    pub unreachable: bool,
-    /// A fault of Brunt's own, such as accounting that does not add up.
-    pub fault: Option<String>,
-}
-
 /// Judges a run.
 #[must_use]
 pub fn judge(evidence: &Evidence, thresholds: &Thresholds) -> Verdict {
@@ -236,115 +165,6 @@ pub fn judge(evidence: &Evidence, thresholds: &Thresholds) -> Verdict {
 fn marks(evidence: &Evidence) -> Vec<Mark> {
     let found = [(evidence.in_flight > 0, Mark::Incomplete), (evidence.insecure, Mark::Insecure)];
     found.into_iter().filter(|(given, _)| *given).map(|(_, mark)| mark).collect()
-}
-
-fn generators_limits(e: &Evidence, t: &Thresholds) -> Vec<String> {
-    let found =
-        [lag(e, t), late(e, t), dwell(e, t), busy(e, t), starved(e, t), overflow(e), own_failures(e, t)];
-    found.into_iter().flatten().collect()
-}
-
-fn lag(e: &Evidence, t: &Thresholds) -> Option<String> {
-    let allowed = t.lag.max(share_of(e.response_p50, t.lag_share));
-    (e.lag_p99 > allowed).then(|| {
-        format!("lag p99 {} is over {allowed}: requests were sent late; cause: {}", e.lag_p99, cause(e, t))
-    })
-}
-
-fn late(e: &Evidence, t: &Thresholds) -> Option<String> {
-    let bad = e.late + e.dropped;
-    let share = ratio(bad, e.scheduled);
-    (share > t.late_share).then(|| {
-        format!(
-            "{} slots late and {} dropped of {} ({:.2} %, allowed {:.2} %); cause: {}",
-            e.late,
-            e.dropped,
-            e.scheduled,
-            share * 100.0,
-            t.late_share * 100.0,
-            cause(e, t)
-        )
-    })
-}
-
-fn dwell(e: &Evidence, t: &Thresholds) -> Option<String> {
-    let dwell = e.dwell_p99?;
-    let over = dwell > t.dwell && dwell > share_of(e.response_p50, t.dwell_share);
-    over.then(|| {
-        format!("dwell p99 {dwell}: answers waited in the socket for the generator; cause: {}", cause(e, t))
-    })
-}
-
-fn busy(e: &Evidence, t: &Thresholds) -> Option<String> {
-    (e.open && e.busy_for >= t.busy_for).then(|| {
-        format!(
-            "a core was over {:.0} % busy for {}; cause: the core is saturated, give the run more cores (--cores) or a lower rate",
-            t.busy * 100.0,
-            e.busy_for
-        )
-    })
-}
-
-/// A closed run sends late without knowing: its users begin when the core gets to them.
-fn starved(e: &Evidence, t: &Thresholds) -> Option<String> {
-    let taken = ratio(e.host.worst().0, e.core_time.0);
-    (taken > t.host_share && e.host.worst() > t.host_least).then(|| {
-        format!(
-            "the engine's cores were taken from it for {:.0} % of the run; cause: {}",
-            taken * 100.0,
-            e.host.name()
-        )
-    })
-}
-
-fn overflow(e: &Evidence) -> Option<String> {
-    (e.overflows > 0).then(|| format!("{} ring overflows: completions were lost", e.overflows))
-}
-
-fn own_failures(e: &Evidence, t: &Thresholds) -> Option<String> {
-    let own = e.no_port + e.no_fd;
-    (ratio(own, e.ended) > t.own_failures_share).then(|| {
-        let mend = if e.no_port >= e.no_fd {
-            "local ports ran out; give more --source-ip, widen net.ipv4.ip_local_port_range or keep connections alive"
-        } else {
-            "file descriptors ran out; raise the limit (ulimit -n) or lower the connections"
-        };
-        format!("{own} of {} requests failed on this side; cause: {mend}", e.ended)
-    })
-}
-
-/// The likeliest reason for lateness, with its figure.
-fn cause(e: &Evidence, t: &Thresholds) -> String {
-    let late = e.late + e.dropped;
-    if late > 0 && (e.late_for_connections + e.dropped) * 2 >= late {
-        return format!(
-            "all {} connections were in use; raise --max-connections, or the target cannot take this rate",
-            e.max_connections
-        );
-    }
-    if e.host.worst() >= t.lag {
-        return e.host.name();
-    }
-    if e.busiest >= 0.8 {
-        return format!(
-            "the busiest core was {:.0} % busy; give the run more cores (--cores)",
-            e.busiest * 100.0
-        );
-    }
-    "unknown; the engine's cores may be shared with interrupts or other work (see brunt doctor)".to_owned()
-}
-
-fn share_of(time: Nanos, share: f64) -> Nanos {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a share of a time is a time"
-    )]
-    Nanos((time.0 as f64 * share) as u64)
-}
-
-fn ratio(part: u64, whole: u64) -> f64 {
-    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
 #[cfg(test)]
