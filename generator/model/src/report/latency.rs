@@ -51,6 +51,12 @@ impl Latency {
         }
     }
 
+    /// The figures, where anything was counted.
+    #[must_use]
+    pub fn of_any(histogram: &Histogram) -> Option<Self> {
+        (!histogram.is_empty()).then(|| Self::of(histogram))
+    }
+
     /// The whole histogram, where one was stored.
     #[must_use]
     pub fn decode_hdr(&self) -> Option<hdrhistogram::Histogram<u64>> {

@@ -3,9 +3,17 @@
 use super::{Evidence, Thresholds};
 use crate::units::Nanos;
 
-pub(super) fn generators_limits(e: &Evidence, t: &Thresholds) -> Vec<String> {
-    let found =
-        [lag(e, t), late(e, t), dwell(e, t), busy(e, t), starved(e, t), overflow(e), own_failures(e, t)];
+pub(super) fn all(e: &Evidence, t: &Thresholds) -> Vec<String> {
+    let found = [
+        lag(e, t),
+        late(e, t),
+        dwell(e, t),
+        busy(e, t),
+        paused(e, t),
+        starved(e, t),
+        overflow(e),
+        own_failures(e, t),
+    ];
     found.into_iter().flatten().collect()
 }
 
@@ -36,7 +44,8 @@ fn dwell(e: &Evidence, t: &Thresholds) -> Option<String> {
     let dwell = e.dwell_p99?;
     let over = dwell > t.dwell && dwell > share_of(e.response_p50, t.dwell_share);
     over.then(|| {
-        format!("dwell p99 {dwell}: answers waited in the socket for the generator; cause: {}", cause(e, t))
+        let cause = cause_here(e, t);
+        format!("responses sat in the socket for {dwell} (dwell p99): the generator read them late; cause: {cause}")
     })
 }
 
@@ -48,6 +57,11 @@ fn busy(e: &Evidence, t: &Thresholds) -> Option<String> {
             e.busy_for
         )
     })
+}
+
+fn paused(e: &Evidence, t: &Thresholds) -> Option<String> {
+    (e.host.paused > t.paused)
+        .then(|| format!("the engine was paused for {} (SIGSTOP, a debugger or a freezer)", e.host.paused))
 }
 
 /// A closed run sends late without knowing: its users begin when the core gets to them.
@@ -87,6 +101,11 @@ fn cause(e: &Evidence, t: &Thresholds) -> String {
             e.max_connections
         );
     }
+    cause_here(e, t)
+}
+
+/// The likeliest reason on this host for what was not done in time.
+fn cause_here(e: &Evidence, t: &Thresholds) -> String {
     if e.host.worst() >= t.lag {
         return e.host.name();
     }
@@ -108,6 +127,6 @@ fn share_of(time: Nanos, share: f64) -> Nanos {
     Nanos((time.0 as f64 * share) as u64)
 }
 
-fn ratio(part: u64, whole: u64) -> f64 {
+pub(super) fn ratio(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
