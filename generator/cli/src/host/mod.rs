@@ -3,6 +3,7 @@
 
 pub(crate) mod cgroup;
 pub(crate) mod cpu;
+mod drops;
 pub(crate) mod environment;
 pub(crate) mod files;
 pub(crate) mod identity;
@@ -11,11 +12,21 @@ pub(crate) mod uring;
 
 use std::path::Path;
 
+use brunt_model::units::{NANOS_PER_SECOND, Nanos};
+use rustix::time::{ClockId, clock_gettime};
+
 /// The trimmed text of a small file, if it can be read and says something.
 pub(crate) fn text_of(path: impl AsRef<Path>) -> Option<String> {
     let text = std::fs::read_to_string(path).ok()?;
     let text = text.trim();
     (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// The kernel's monotonic clock.
+pub(crate) fn monotonic() -> Nanos {
+    let time = clock_gettime(ClockId::Monotonic);
+    let part = |part: i64| u64::try_from(part).unwrap_or(0);
+    Nanos(part(time.tv_sec) * NANOS_PER_SECOND + part(time.tv_nsec))
 }
 
 /// The number in a small file.

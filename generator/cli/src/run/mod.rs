@@ -85,6 +85,9 @@ fn judge(
         run_delay_ns: host.run_delay.0,
         throttled_ns: host.throttled.0,
         stalled_ns: host.stalled.0,
+        paused_ns: host.paused.0,
+        listen_drops: host.listen_drops,
+        softnet_drops: host.softnet_drops,
         ..environment
     };
     let facts = Facts {
@@ -102,6 +105,8 @@ fn judge(
         busiest: observed.busiest,
         host,
         environment,
+        lost_parts: Vec::new(),
+        denied: Vec::new(),
         stopped: finished.stopped,
         unreachable: finished.unreachable,
         fault: observed.fault,

@@ -11,6 +11,7 @@ use brunt_model::units::{CoreId, Nanos};
 use brunt_model::verdict::{HostPressure, Thresholds};
 
 use super::progress::Progress;
+use crate::host::monotonic;
 use crate::host::pressure::PressureGauge;
 
 /// Follows one run.
@@ -46,9 +47,14 @@ impl Watch {
 
     pub(crate) fn see(&mut self, event: &Event<'_>) {
         match event {
-            Event::Started { threads } => self.pressure.begin(threads),
+            Event::Started { threads } => self.pressure.begin(std::process::id(), threads),
             Event::Interval(snapshot) => self.add(snapshot),
         }
+    }
+
+    /// Looks whether the engine runs at all; meant for every 100 ms or so.
+    pub(crate) fn look(&mut self) {
+        self.pressure.look(monotonic());
     }
 
     fn add(&mut self, snapshot: &Snapshot) {
@@ -148,7 +154,9 @@ mod tests {
     fn observe(snapshots: &[Snapshot], counted: u64) -> Observed {
         let plan = plan();
         let mut watch = Watch::new(&plan, &[CoreId(0), CoreId(1)], Progress::new(&plan, false));
+        watch.look();
         watch.see(&Event::Started { threads: &[1, 2] });
+        watch.look();
         snapshots.iter().for_each(|snapshot| watch.see(&Event::Interval(snapshot)));
         let mut total = Stats::new(1);
         total.counters.bytes_in = counted;
