@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
-use brunt_abi::guard::{MAPPED_PREFIX, Ports, REASONS, RANGES, Range, Reason};
+use brunt_abi::guard::{MAPPED_PREFIX, Ports, RANGES, REASONS, Range, Reason};
 
 /// Grants that one policy may have.
 pub const GRANTS_MAX: usize = 64;

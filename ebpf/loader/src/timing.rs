@@ -52,7 +52,8 @@ impl Timing {
     pub fn inherited(slots: RawFd, logs: Option<RawFd>, count: u32) -> io::Result<Self> {
         // SAFETY: the descriptors are only used for the mapping; a number that is not open, or not of a map, is an error of
         // that. Nothing is closed.
-        let (slots, logs) = unsafe { (BorrowedFd::borrow_raw(slots), logs.map(|fd| BorrowedFd::borrow_raw(fd))) };
+        let (slots, logs) =
+            unsafe { (BorrowedFd::borrow_raw(slots), logs.map(|fd| BorrowedFd::borrow_raw(fd))) };
         let count = count as usize;
         let logs = logs.map(|fd| Mapped::new(fd, count)).transpose()?;
         Ok(Self { slots: Mapped::new(slots, count)?, logs })

@@ -49,6 +49,7 @@ impl CommandError {
             Self::Plan(PlanError::NoAddress(_))
             | Self::Lookup(LookupError::Name { .. } | LookupError::Late(_)) => Exit::Unreachable,
             Self::Usage(_) | Self::Plan(_) => Exit::Usage,
+            Self::Refused(_) => Exit::Refused,
             Self::FileLimit { .. } | Self::Stored { .. } | Self::Listen { .. } | Self::Pem(_) => {
                 Exit::Configuration
             }

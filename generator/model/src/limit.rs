@@ -17,15 +17,20 @@ pub enum Metric {
     FirstByte,
     ConnectTime,
     Lag,
+    /// From here on as the kernel saw them.
+    KernelTime,
+    DwellTime,
 }
 
-const METRICS: [(&str, Metric); 6] = [
+const METRICS: [(&str, Metric); 8] = [
     ("response_time", Metric::ResponseTime),
     ("response_time_ok", Metric::ResponseTimeOk),
     ("service_time", Metric::ServiceTime),
     ("first_byte", Metric::FirstByte),
     ("connect_time", Metric::ConnectTime),
     ("lag", Metric::Lag),
+    ("kernel_time", Metric::KernelTime),
+    ("dwell_time", Metric::DwellTime),
 ];
 
 /// The figure on the left of a limit.
@@ -106,6 +111,18 @@ impl Limit {
         LimitResult { expression: self.text.clone(), observed, passed }
     }
 
+    /// Whether its figure comes from kernel timing.
+    #[must_use]
+    pub const fn is_of_the_kernel(&self) -> bool {
+        match self.figure {
+            Figure::Quantile(_, metric)
+            | Figure::Mean(metric)
+            | Figure::Min(metric)
+            | Figure::Max(metric) => matches!(metric, Metric::KernelTime | Metric::DwellTime),
+            Figure::ErrorRate | Figure::Rate => false,
+        }
+    }
+
     /// A value of this limit's figure, for people.
     #[must_use]
     pub fn show(&self, value: f64) -> String {
@@ -159,6 +176,8 @@ fn histogram(stats: &Stats, metric: Metric) -> Histogram {
         Metric::FirstByte => all.first_byte,
         Metric::ConnectTime => stats.connect.clone(),
         Metric::Lag => stats.lag.clone(),
+        Metric::KernelTime => all.kernel,
+        Metric::DwellTime => all.dwell,
     }
 }
 
@@ -245,8 +264,7 @@ impl<'a> Parser<'a> {
     }
 
     fn metric(&mut self) -> Result<Metric, LimitError> {
-        const EXPECTED: &str =
-            "'(' and one of response_time, response_time_ok, service_time, first_byte, connect_time, lag";
+        const EXPECTED: &str = "'(' and one of response_time, response_time_ok, service_time, first_byte, connect_time, lag, kernel_time, dwell_time";
         if !self.symbol("(") {
             return self.fail(EXPECTED);
         }
@@ -300,19 +318,23 @@ fn share(text: &str) -> Option<f64> {
 mod tests {
     use super::*;
     use crate::outcome::{ErrorKind, Outcome};
-    use crate::sample::Sample;
+    use crate::sample::{Kernel, Sample};
 
     fn stats() -> Stats {
         let mut stats = Stats::new(1);
-        for (i, outcome) in [(1, Outcome::Completed(200)), (2, Outcome::Failed(ErrorKind::Reset))] {
+        let known = Kernel::Known { left_ns: 2_000, arrived_ns: 5_002_000 };
+        for (i, outcome, kernel, first_byte_ns) in [
+            (1, Outcome::Completed(200), known, Some(5_009_000)),
+            (2, Outcome::Failed(ErrorKind::Reset), Kernel::Off, None),
+        ] {
             let sample = Sample {
                 intended_ns: 0,
                 ready_ns: 0,
                 sent_ns: Some(1_000),
-                first_byte_ns: None,
+                first_byte_ns,
                 done_ns: i * 10_000_000,
                 bytes_in: 0,
-                kernel: crate::sample::Kernel::Off,
+                kernel,
                 outcome,
             };
             stats.record(0, &sample, true, 0);
@@ -331,6 +353,8 @@ mod tests {
         assert!(check("error_rate <= 50%") && !check("error_rate < 50 %") && check("error_rate < 0.6"));
         assert!(check("rate >= 1/s") && !check("rate > 1"));
         assert!(check("mean(lag) < 2us"));
+        assert!(check("p99(kernel_time) < 5.1ms") && !check("min(kernel_time) < 4.9ms"));
+        assert!(check("max(dwell_time) < 8us") && !check("p99( dwell_time ) < 6us"));
         assert!(!check("p99(connect_time) < 1s"), "nothing measured is not a pass");
     }
 

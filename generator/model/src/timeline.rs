@@ -121,7 +121,7 @@ impl Timeline {
             achieved: open.achieved,
             p50: response.quantile(0.5),
             p99: response.quantile(0.99),
-            kernel_p99: None,
+            kernel_p99: (!all.kernel.is_empty()).then(|| all.kernel.quantile(0.99)),
             errors: open.stats.counters.failed,
             connections: open.connections.iter().flatten().sum(),
             lag_p99: open.stats.lag.quantile(0.99),

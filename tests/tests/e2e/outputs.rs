@@ -25,20 +25,24 @@ fn the_result_has_the_fields_that_scripts_rely_on() {
     for (place, fields) in [
         (
             "",
-            "run verdict limits totals rate latency status errors requests timeline workers environment signature",
+            "run verdict limits totals rate latency kernel status errors requests timeline workers environment signature",
         ),
         ("/run", "id name started_at duration_ns seed plan_id scenario"),
         ("/verdict", "status reasons marks"),
         ("/limits/0", "expression observed passed"),
         ("/totals", "scheduled finished failed_arrivals dropped in_flight lost started completed failed"),
-        ("/totals", "bytes_in bytes_out connections_opened tls_handshakes"),
+        ("/totals", "bytes_in bytes_out connections_opened tls_handshakes retransmits syn_retransmits"),
         ("/rate", "target achieved"),
         ("/latency", "response response_ok service first_byte connect tls lag kernel dwell handshake"),
+        ("/kernel", "coverage known overwritten missing"),
         ("/latency/response", "count min mean stddev p50 p75 p90 p95 p99 p99_9 p99_99 max hdr"),
-        ("/requests/0", "name completed failed response response_ok service first_byte status errors"),
+        (
+            "/requests/0",
+            "name completed failed response response_ok service first_byte kernel dwell status errors",
+        ),
         ("/timeline/0", "tick target achieved p50 p99 kernel_p99 errors connections lag_p99"),
         ("/workers/0", "name cores cpu_busiest lag_p99 dropped clock_error_ns"),
-        ("/environment", "version kernel cpu nic offloads governor io kernel_timing"),
+        ("/environment", "version kernel cpu nic offloads governor io kernel_timing guard jail"),
     ] {
         let object =
             json.pointer(place).and_then(Value::as_object).unwrap_or_else(|| panic!("no object at {place}"));

@@ -16,8 +16,8 @@ use super::later::NoneOfLater;
 use super::protocol::{ProtocolFlags, TlsFlags};
 use super::proxy::ProxyUrl;
 use super::secret::Secret;
-use crate::kernel::{Need, Wanted};
 use super::values::{ConnectTo, CoreList, Credentials, Header, OutputSpec, Resolve, count, count_u32};
+use crate::kernel::{Need, Wanted};
 
 #[derive(Args, Debug)]
 pub(crate) struct RunFlags {

@@ -20,6 +20,8 @@ pub(crate) fn describe(endpoints: &[Endpoint], cores: &[CoreId]) -> Environment 
         governor: cores.first().and_then(|core| governor(*core)),
         congestion_control: text_of("/proc/sys/net/ipv4/tcp_congestion_control"),
         kernel_timing: "off: not in this build".to_owned(),
+        guard: "off: not in this build".to_owned(),
+        jail: "off: not in this build".to_owned(),
         ..Environment::default()
     }
 }

@@ -4,6 +4,7 @@
 pub(crate) mod cgroup;
 pub(crate) mod clock;
 pub(crate) mod cpu;
+mod drops;
 pub(crate) mod environment;
 pub(crate) mod files;
 pub(crate) mod identity;

@@ -6,16 +6,22 @@
 mod loader;
 mod policy;
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::PathBuf;
+use std::time::Duration;
 
-use brunt_loader::grant::Grant;
+use brunt_loader::grant::{self, Grant};
 use brunt_loader::session::SessionError;
 use brunt_loader::wire::{Features, Op, Reply, Request, Status};
 use brunt_model::plan::{Endpoint, Plan};
 
 use self::loader::{Loader, begin_loader};
 pub(crate) use self::policy::{Refusal, check_targets};
+use crate::engine::Memory;
+use crate::host::clock::monotonic;
+
+/// How often a loader is asked how things stand.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// How much something is wanted.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -66,6 +72,18 @@ pub(crate) struct Kernel {
     pub slots: u32,
     lost: Vec<String>,
     denied: Vec<(&'static str, u64)>,
+    looked: Duration,
+}
+
+/// What is left of it to report.
+pub(crate) struct KernelEnd {
+    /// `on`, or `off` with the reason.
+    pub timing: String,
+    pub guard: String,
+    /// What went away on the way, in sentences.
+    pub lost: Vec<String>,
+    /// By reason.
+    pub denied: Vec<(String, u64)>,
 }
 
 impl Kernel {
@@ -88,7 +106,9 @@ impl Kernel {
         });
         match opened {
             Err(why) => this.nothing_of(features, &why),
-            Ok((_, reply, _)) if reply.status == Status::Refused => return Err(Refusal::ByLoader(reply.text)),
+            Ok((_, reply, _)) if reply.status == Status::Refused => {
+                return Err(Refusal::ByLoader(reply.text));
+            }
             Ok((loader, reply, memory)) if reply.status == Status::Done => {
                 this.take(loader, features, &reply, memory);
                 this.slots = slots;
@@ -100,17 +120,17 @@ impl Kernel {
 
     fn without(wanted: &Wanted, plan: &Plan) -> Self {
         let why = |need: Need| if need == Need::Off { "not wanted" } else { "the target is a unix socket" };
-        let guard = if wanted.guard == Need::Off { why(Need::Off) } else { "unknown" };
         let timing = if has_addresses(plan) { Need::Off } else { Need::Auto };
         Self {
             loader: None,
             features: Features::default(),
             timing: Part::off(why(if wanted.timing == Need::Off { Need::Off } else { timing })),
-            guard: Part::off(guard),
+            guard: Part::off(why(Need::Off)),
             memory: Vec::new(),
             slots: 0,
             lost: Vec::new(),
             denied: Vec::new(),
+            looked: monotonic(),
         }
     }
 
@@ -126,7 +146,8 @@ impl Kernel {
     fn take(&mut self, loader: Loader, asked: Features, reply: &Reply, memory: Vec<OwnedFd>) {
         self.nothing_of(asked, &reply.text);
         let mapped = 1 + usize::from(asked.logs);
-        self.features = Features { timing: reply.features.timing && memory.len() == mapped, ..reply.features };
+        self.features =
+            Features { timing: reply.features.timing && memory.len() == mapped, ..reply.features };
         if self.features.timing {
             self.timing = Part::on();
             self.memory = memory;
@@ -138,10 +159,9 @@ impl Kernel {
     }
 
     fn demanded(self, wanted: &Wanted) -> Result<Self, Refusal> {
-        for (flag, need, part) in [
-            ("--kernel on", wanted.timing, &self.timing),
-            ("--guard required", wanted.guard, &self.guard),
-        ] {
+        for (flag, need, part) in
+            [("--kernel on", wanted.timing, &self.timing), ("--guard required", wanted.guard, &self.guard)]
+        {
             if need == Need::Required && !part.is_on {
                 let why = part.text.trim_start_matches("off: ").to_owned();
                 return Err(Refusal::Demanded { flag, why });
@@ -167,10 +187,9 @@ impl Kernel {
         self.features = Features::default();
         self.memory.clear();
         self.loader = None;
-        for (flag, need, is_asked) in [
-            ("--kernel on", wanted.timing, asked.timing),
-            ("--guard required", wanted.guard, asked.guard),
-        ] {
+        for (flag, need, is_asked) in
+            [("--kernel on", wanted.timing, asked.timing), ("--guard required", wanted.guard, asked.guard)]
+        {
             if need == Need::Required && is_asked {
                 return Err(Refusal::Demanded { flag, why });
             }
@@ -178,18 +197,34 @@ impl Kernel {
         Ok(())
     }
 
-    /// Asks how things stand: notices a loader that went away, and counts what was denied. True when something was.
-    pub(crate) fn look(&mut self) -> bool {
-        let Some(loader) = &self.loader else { return false };
+    /// The memory, as the engine's process finds it.
+    pub(crate) fn mapped(&self) -> Option<Memory> {
+        let (slots, logs) = self.memory.split_first()?;
+        Some(Memory {
+            slots: slots.as_raw_fd(),
+            logs: logs.first().map(AsRawFd::as_raw_fd),
+            count: self.slots,
+        })
+    }
+
+    /// To be called often; now and then it asks how things stand. True when something was denied for the first time:
+    /// the run is to end.
+    pub(crate) fn turn(&mut self) -> bool {
+        if monotonic().saturating_sub(self.looked) < LOOK_EVERY {
+            return false;
+        }
+        let denied_before = !self.denied.is_empty();
+        self.look();
+        !denied_before && !self.denied.is_empty()
+    }
+
+    /// Notices a loader that went away, and counts what was denied.
+    fn look(&mut self) {
+        self.looked = monotonic();
+        let Some(loader) = &self.loader else { return };
         match loader.ask(&Request::new(Op::Status)) {
-            Ok((reply, _)) => {
-                self.denied = brunt_loader::grant::reasons(reply.denied);
-                !self.denied.is_empty()
-            }
-            Err(error) => {
-                self.lose(&error);
-                false
-            }
+            Ok((reply, _)) => self.denied = grant::reasons(reply.denied),
+            Err(error) => self.lose(&error),
         }
     }
 
@@ -198,7 +233,8 @@ impl Kernel {
         let Features { timing, guard, .. } = self.features;
         if guard {
             // Its programs are pinned.
-            self.lost.push(format!("{error}: the guard stands, but its kill switch and its counters are gone"));
+            self.lost
+                .push(format!("{error}: the guard stands, but its kill switch and its counters are gone"));
         }
         if timing && !guard {
             self.lost.push(format!("{error}: there are no kernel times from then on"));
@@ -208,9 +244,14 @@ impl Kernel {
     }
 
     /// The end of the run, after the engine's: what was lost on the way, and what was denied, by reason.
-    pub(crate) fn end(mut self) -> (Vec<String>, Vec<(&'static str, u64)>) {
+    pub(crate) fn end(mut self) -> KernelEnd {
         self.look();
-        (self.lost, self.denied)
+        KernelEnd {
+            timing: self.timing.text,
+            guard: self.guard.text,
+            lost: self.lost,
+            denied: self.denied.into_iter().map(|(reason, count)| (reason.to_owned(), count)).collect(),
+        }
     }
 }
 

@@ -6,7 +6,8 @@ use super::clean;
 
 const HEADER: &str = "name,verdict,completed,failed,response_min_ns,response_mean_ns,response_p50_ns,response_p75_ns,\
 response_p90_ns,response_p95_ns,response_p99_ns,response_p99_9_ns,response_p99_99_ns,response_max_ns,service_p50_ns,\
-service_p99_ns,service_max_ns,first_byte_p50_ns,first_byte_p99_ns\r\n";
+service_p99_ns,service_max_ns,first_byte_p50_ns,first_byte_p99_ns,kernel_p50_ns,kernel_p99_ns,kernel_max_ns,dwell_p50_ns,\
+dwell_p99_ns,dwell_max_ns\r\n";
 
 /// What a row is made of.
 struct Row<'a> {
@@ -16,6 +17,8 @@ struct Row<'a> {
     response: &'a Latency,
     service: &'a Latency,
     first_byte: &'a Latency,
+    kernel: Option<&'a Latency>,
+    dwell: Option<&'a Latency>,
 }
 
 pub(crate) fn render(report: &Report) -> String {
@@ -27,6 +30,8 @@ pub(crate) fn render(report: &Report) -> String {
         response: &request.response,
         service: &request.service,
         first_byte: &request.first_byte,
+        kernel: request.kernel.as_ref(),
+        dwell: request.dwell.as_ref(),
     });
     let latency = &report.latency;
     let total = Row {
@@ -36,6 +41,8 @@ pub(crate) fn render(report: &Report) -> String {
         response: &latency.response,
         service: &latency.service,
         first_byte: &latency.first_byte,
+        kernel: latency.kernel.as_ref(),
+        dwell: latency.dwell.as_ref(),
     };
     let rows: String = requests.chain([total]).map(|row| line(&row, verdict)).collect();
     format!("{HEADER}{rows}")
@@ -52,6 +59,12 @@ fn line(row: &Row<'_>, verdict: &str) -> String {
     fields.extend(times(r, &[r.p50, r.p75, r.p90, r.p95, r.p99, r.p99_9, r.p99_99, r.max]));
     fields.extend(times(service, &[service.p50, service.p99, service.max]));
     fields.extend(times(first_byte, &[first_byte.p50, first_byte.p99]));
+    // New columns come last, so that the others keep their places.
+    let none = Latency::default();
+    for seen in [row.kernel, row.dwell] {
+        let seen = seen.unwrap_or(&none);
+        fields.extend(times(seen, &[seen.p50, seen.p99, seen.max]));
+    }
     fields.join(",") + "\r\n"
 }
 
@@ -83,6 +96,19 @@ mod tests {
         assert!(lines.iter().all(|line| line.split(',').count() == columns));
         assert!(lines[1].starts_with("\"'=GET /<a>|\\u{1b}[31m\",pass,990,10,10000,"), "{}", lines[1]);
         assert!(lines[2].starts_with("\"total\",pass,990,10,"));
+    }
+
+    #[test]
+    fn kernel_times_come_last_and_are_empty_where_there_are_none() {
+        let plain = render(&sample::report(Status::Pass));
+        assert!(plain.lines().skip(1).all(|line| line.ends_with(",,,,,,")), "{plain}");
+        let report = sample::with_kernel_times(sample::report(Status::Pass));
+        let (kernel, dwell) =
+            (report.latency.kernel.as_ref().unwrap(), report.latency.dwell.as_ref().unwrap());
+        let times = [kernel.p50, kernel.p99, kernel.max, dwell.p50, dwell.p99, dwell.max];
+        let want = times.map(|time| format!(",{time}")).concat();
+        let rendered = render(&report);
+        assert!(rendered.lines().skip(1).all(|line| line.ends_with(&want)), "{want} ends {rendered}");
     }
 
     #[test]

@@ -1,4 +1,5 @@
 //! The percentile distribution of the response time as HdrHistogram's own tools print and plot it, in milliseconds.
+//! The format holds one distribution; those of the kernel's times are in JSON.
 
 use std::fmt::Write as _;
 

@@ -7,7 +7,7 @@ use brunt_model::limit::LimitResult;
 use brunt_model::report::Report;
 use brunt_model::units::NANOS_PER_SECOND;
 
-use super::{clean, distrust, observed};
+use super::{clean, coverage, distrust, observed, parts};
 
 pub(crate) fn render(report: &Report) -> String {
     let distrust = distrust(report);
@@ -25,6 +25,7 @@ pub(crate) fn render(report: &Report) -> String {
          time=\"{seconds:.3}\" timestamp=\"{}\">",
         escaped(report.run.started_at.split('.').next().unwrap_or_default())
     );
+    properties(&mut text, report);
     let reasons = report.verdict.reasons.join("; ");
     for limit in &report.limits {
         let result = match distrust {
@@ -35,6 +36,23 @@ pub(crate) fn render(report: &Report) -> String {
     }
     text.push_str("  </testsuite>\n</testsuites>\n");
     text
+}
+
+/// What a reader of a passed case should know of how it was measured.
+fn properties(text: &mut String, report: &Report) {
+    let marks = report.verdict.marks.iter().map(|mark| ("mark", mark.name().to_owned()));
+    let parts = parts(&report.environment).map(|part| ("environment", part));
+    let coverage = coverage(&report.kernel).map(|coverage| ("coverage", coverage));
+    let all: Vec<_> = marks.chain(parts).chain(coverage).collect();
+    if all.is_empty() {
+        return;
+    }
+    text.push_str("    <properties>\n");
+    for (name, value) in all {
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "      <property name=\"{name}\" value=\"{}\"/>", escaped(&value));
+    }
+    text.push_str("    </properties>\n");
 }
 
 fn missed(limit: &LimitResult) -> Option<String> {
@@ -71,7 +89,7 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use brunt_model::verdict::Status;
+    use brunt_model::verdict::{Mark, Status};
 
     use super::*;
     use crate::output::sample;
@@ -100,6 +118,25 @@ mod tests {
             assert!(rendered.contains("testsuite name=\"=GET /&lt;a&gt;|\\u{1b}[31m\""), "{rendered}");
             assert!(rendered.contains("timestamp=\"2026-01-02T03:04:05\""));
         }
+    }
+
+    #[test]
+    fn how_it_was_measured_comes_before_the_cases() {
+        assert!(!render(&sample::report(Status::Pass)).contains("properties"));
+        let mut report = sample::with_kernel_times(sample::report(Status::Pass));
+        report.verdict.marks = vec![Mark::Degraded];
+        let rendered = render(&report);
+        let at = |text: &str| rendered.find(text).unwrap_or_else(|| panic!("{text} in {rendered}"));
+        let order = [
+            "<properties>",
+            "name=\"mark\" value=\"degraded\"/>",
+            "value=\"kernel timing on\"/>",
+            "value=\"jail off: not &lt;asked&gt; for\"/>",
+            "name=\"coverage\" value=\"kernel times of 99.89 %",
+            "</properties>",
+            "<testcase ",
+        ];
+        assert!(order.iter().map(|text| at(text)).is_sorted(), "{rendered}");
     }
 
     #[test]

@@ -19,7 +19,7 @@ use std::fmt::Write as _;
 
 use brunt_model::limit::{Limit, LimitResult};
 use brunt_model::outcome::ErrorKind;
-use brunt_model::report::Report;
+use brunt_model::report::{Environment, KernelReport, Report};
 use brunt_model::verdict::Status;
 
 use crate::flags::values::{Format, OutputSpec};
@@ -92,6 +92,28 @@ fn observed(limit: &LimitResult) -> String {
         (Some(value), Ok(parsed)) => parsed.show(value),
         (Some(value), Err(_)) => value.to_string(),
     }
+}
+
+/// Of how many answers the kernel's times are known, where it was asked. Rounded down: only all of them are 100 %.
+fn coverage(kernel: &KernelReport) -> Option<String> {
+    kernel.coverage.map(|coverage| {
+        format!(
+            "kernel times of {:.2} % of the answers: {} known, {} overwritten, {} missing",
+            (coverage * 10_000.0).floor() / 100.0,
+            kernel.known,
+            kernel.overwritten,
+            kernel.missing
+        )
+    })
+}
+
+/// The parts that a run may go without, each with the reason where it did. Results of earlier builds lack some.
+fn parts(environment: &Environment) -> impl Iterator<Item = String> {
+    let e = environment;
+    [("kernel timing", &e.kernel_timing), ("guard", &e.guard), ("jail", &e.jail)]
+        .into_iter()
+        .filter(|(_, state)| !state.is_empty())
+        .map(|(part, state)| format!("{part} {state}"))
 }
 
 /// What a kind of error means; nothing for a kind that this build does not know.

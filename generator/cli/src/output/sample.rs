@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use brunt_model::histogram::Histogram;
 use brunt_model::limit::LimitResult;
 use brunt_model::report::{
-    Environment, Latency, LatencyReport, RateReport, Report, RequestReport, RunInfo, SCHEMA_VERSION, Totals,
-    WorkerReport,
+    Environment, KernelReport, Latency, LatencyReport, RateReport, Report, RequestReport, RunInfo,
+    SCHEMA_VERSION, Totals, WorkerReport,
 };
 use brunt_model::verdict::{Status, Verdict};
 
@@ -59,6 +59,7 @@ pub(crate) fn report(status: Status) -> Report {
             dwell: None,
             handshake: None,
         },
+        kernel: KernelReport::default(),
         status: BTreeMap::from([("200".to_owned(), 990), ("503".to_owned(), 4)]),
         errors: errors(),
         requests: vec![request()],
@@ -78,6 +79,22 @@ pub(crate) fn report(status: Status) -> Report {
         },
         signature: None,
     }
+}
+
+/// The same with kernel timing and the guard on and the jail off.
+pub(crate) fn with_kernel_times(mut report: Report) -> Report {
+    let (kernel, dwell) = (Some(latency(989, 7_000)), Some(latency(989, 50)));
+    report.kernel = KernelReport { coverage: Some(989.0 / 990.0), known: 989, overwritten: 0, missing: 1 };
+    for request in &mut report.requests {
+        (request.kernel, request.dwell) = (kernel.clone(), dwell.clone());
+    }
+    (report.latency.kernel, report.latency.dwell) = (kernel, dwell);
+    report.latency.handshake = Some(latency(5, 20_000));
+    (report.totals.retransmits, report.totals.syn_retransmits) = (7, 2);
+    report.environment.kernel_timing = "on".to_owned();
+    report.environment.guard = "on: 127.0.0.0/8".to_owned();
+    report.environment.jail = "off: not <asked> for".to_owned();
+    report
 }
 
 fn totals() -> Totals {
@@ -108,6 +125,8 @@ fn request() -> RequestReport {
         response_ok: latency(990, 10_000),
         service: latency(1_000, 9_000),
         first_byte: latency(1_000, 8_000),
+        kernel: None,
+        dwell: None,
         status: BTreeMap::new(),
         errors: errors(),
     }

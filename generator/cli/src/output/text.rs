@@ -7,7 +7,7 @@ use brunt_model::report::{Latency, Report};
 use brunt_model::units::{Bytes, Nanos};
 use brunt_model::verdict::Status;
 
-use super::{clean, distrust, explanation, observed, percent};
+use super::{clean, coverage, distrust, explanation, observed, parts, percent};
 
 /// Rows of the histogram.
 const BARS: u32 = 12;
@@ -116,13 +116,20 @@ fn latencies(page: &mut Page, report: &Report) {
         ("response", Some(&latency.response)),
         ("service", Some(&latency.service)),
         ("first byte", Some(&latency.first_byte)),
+        ("kernel", latency.kernel.as_ref()),
+        ("dwell", latency.dwell.as_ref()),
         ("connect", Some(&latency.connect)),
+        ("handshake", latency.handshake.as_ref()),
         ("tls", latency.tls.as_ref()),
         ("lag", Some(&latency.lag)),
     ] {
         if let Some(latency) = latency {
             page.line(&latency_row(name, latency));
         }
+    }
+    if let Some(coverage) = coverage(&report.kernel) {
+        page.line(&coverage);
+        page.line("kernel is the server and the wire alone, dwell the wait of an answer to be read here");
     }
 }
 
@@ -217,6 +224,9 @@ fn totals(page: &mut Page, report: &Report) {
         Bytes(t.bytes_out),
         t.connections_opened
     ));
+    if t.retransmits > 0 || report.environment.has_kernel_timing() {
+        page.line(&format!("retransmits  {} segments, {} of them SYN", t.retransmits, t.syn_retransmits));
+    }
     if t.redirects > 0 {
         page.line(&format!("redirects      {} followed, each part of the request before it", t.redirects));
     }
@@ -239,7 +249,7 @@ fn environment(page: &mut Page, report: &Report) {
     let busiest = busiest * 100.0;
     page.line(&format!("engine cores {cores}, the busiest {busiest:.0} % busy; I/O {}", clean(&e.io)));
     page.line(&format!("pace {}", clean(&e.pace)));
-    page.line(&format!("kernel timing {}", clean(&e.kernel_timing)));
+    parts(e).for_each(|part| page.line(&clean(&part)));
     page.line(&format!(
         "host took {} by steal, {} by run-queue delay, {} by CPU quota; cores stood still for {}",
         Nanos(e.steal_ns),
@@ -247,6 +257,15 @@ fn environment(page: &mut Page, report: &Report) {
         Nanos(e.throttled_ns),
         Nanos(e.stalled_ns)
     ));
+    if e.paused_ns > 0 {
+        page.line(&format!("the engine was paused for {}", Nanos(e.paused_ns)));
+    }
+    if e.listen_drops + e.softnet_drops > 0 {
+        page.line(&format!(
+            "host dropped {} connects at a listening socket and {} packets before TCP",
+            e.listen_drops, e.softnet_drops
+        ));
+    }
 }
 
 #[cfg(test)]
@@ -309,6 +328,34 @@ mod tests {
         ] {
             assert!(rendered.contains(line), "{line} in {rendered}");
         }
+    }
+
+    #[test]
+    fn kernel_times_stand_beside_the_application_s() {
+        let plain = render(&sample::report(Status::Pass), false);
+        for word in ["kernel", "dwell", "handshake", "retransmits", "guard", "jail", "paused", "dropped 1"] {
+            assert!(!plain.contains(word), "{word} in {plain}");
+        }
+        let mut report = sample::with_kernel_times(sample::report(Status::Pass));
+        (report.environment.paused_ns, report.environment.softnet_drops) = (5_000_000, 12);
+        let rendered = render(&report, false);
+        let at = |text: &str| rendered.find(text).unwrap_or_else(|| panic!("{text} in {rendered}"));
+        let order = [
+            "\n  first byte  ",
+            "\n  kernel      ",
+            "\n  dwell       ",
+            "\n  connect     ",
+            "\n  handshake   ",
+            "\n  lag         ",
+            "\n  kernel times of 99.89 % of the answers: 989 known, 0 overwritten, 1 missing\n",
+            "\n  retransmits  7 segments, 2 of them SYN\n",
+            "\n  kernel timing on\n",
+            "\n  guard on: 127.0.0.0/8\n",
+            "\n  jail off: not <asked> for\n",
+            "\n  the engine was paused for 5.00 ms\n",
+            "\n  host dropped 0 connects at a listening socket and 12 packets before TCP\n",
+        ];
+        assert!(order.iter().map(|text| at(text)).is_sorted(), "{rendered}");
     }
 
     #[test]

@@ -12,18 +12,19 @@ pub(crate) mod tls;
 mod watch;
 
 use brunt_engine::{Finished, Parts, Stop, StopSwitch};
-use brunt_model::plan::{Inputs, Plan};
+use brunt_model::plan::{Endpoint, Inputs, Plan};
 use brunt_model::report::{Environment, Facts, Report};
 
 use self::progress::Progress;
 use self::setup::Prepared;
 use self::signals::SignalWatch;
 use self::watch::{Observed, Watch};
-use crate::engine::{Ending as EngineEnding, Job, Supervisor};
+use crate::engine::{Ending as EngineEnding, Inherited, Job, Seen, Supervisor};
 use crate::error::CommandError;
 use crate::exit::{Ending, Exit};
 use crate::flags::{RunFlags, outputs_or_text};
 use crate::host::identity;
+use crate::kernel::{self, Kernel, KernelEnd, Wanted};
 use crate::{output, terminal};
 
 /// Runs the load that the flags ask for and writes its report.
@@ -35,6 +36,8 @@ pub(crate) fn run(flags: &RunFlags) -> Result<Exit, CommandError> {
     let addresses = addresses::look_up(&asked.target).map_err(CommandError::Lookup)?;
     let inputs = Inputs { addresses, body: asked.body };
     let prepared = setup::prepare(asked.scenario, &inputs, &flags.engine, tls.material)?;
+    let wanted = flags.kernel.wanted();
+    kernel::check_targets(&wanted, &prepared.plan).map_err(CommandError::Refused)?;
     tls.notices.iter().chain(&prepared.notices).for_each(|notice| terminal::say(notice));
 
     let run_id = identity::run_id().map_err(CommandError::system("drawing a run id"))?;
@@ -43,12 +46,16 @@ pub(crate) fn run(flags: &RunFlags) -> Result<Exit, CommandError> {
     let signals = SignalWatch::begin(stop.clone(), progress.clone())
         .map_err(CommandError::system("installing handlers for SIGINT and SIGTERM"))?;
     let started_at = identity::now();
-    let (finished, observed, key_lines_lost) = execute(&prepared, &inputs, &stop, progress)?;
+    let cores = prepared.parts.cores.len();
+    let mut kernel = Kernel::begin(&wanted, &prepared.plan, cores).map_err(CommandError::Refused)?;
+    let (finished, observed, key_lines_lost) =
+        execute(&prepared, &inputs, (&mut kernel, &wanted), &stop, progress)?;
     let key_log = tls.key_log.inspect(|log| log.lose(key_lines_lost));
     key_log.and_then(|log| log.notice()).iter().for_each(|notice| terminal::say(notice));
 
     let Prepared { plan, parts, environment, .. } = prepared;
-    let report = judge(&plan, &parts, &finished, observed, Identity { run_id, started_at }, environment);
+    let report =
+        judge(&plan, &parts, &finished, observed, kernel.end(), Identity { run_id, started_at }, environment);
     let output_failed = output::write_all(&report, &outputs, terminal::is_coloured(flags.output.color));
     let signal = if finished.stopped { signals.first() } else { None };
     Ok(Ending::of(&report, signal, output_failed).exit())
@@ -58,14 +65,23 @@ pub(crate) fn run(flags: &RunFlags) -> Result<Exit, CommandError> {
 fn execute(
     prepared: &Prepared,
     inputs: &Inputs,
+    (kernel, wanted): (&mut Kernel, &Wanted),
     stop: &StopSwitch,
     progress: Progress,
 ) -> Result<(Finished, Observed, u64), CommandError> {
     let Prepared { scenario, plan, parts, .. } = prepared;
-    let job = Job { scenario, inputs, plan, parts };
+    let unix_sockets = plan.endpoints.iter().any(|endpoint| matches!(endpoint, Endpoint::Unix(_)));
+    let mut engine = Supervisor::spawn(Inherited { memory: &kernel.memory, unix_sockets })?;
+    kernel.enter(engine.process(), wanted).map_err(CommandError::Refused)?;
+    let job = Job { scenario, inputs, plan, parts, memory: kernel.mapped() };
     let mut watch = Watch::new(plan, &parts.cores, progress);
-    let mut engine = Supervisor::spawn()?;
-    let ending = engine.send(&job).and_then(|()| engine.follow(&job, stop, &mut |seen| watch.see(&seen)));
+    let mut see = |seen: Seen<'_>| {
+        watch.see(&seen);
+        if kernel.turn() {
+            stop.press();
+        }
+    };
+    let ending = engine.send(&job).and_then(|()| engine.follow(&job, stop, &mut see));
     watch.clear_progress();
     match ending.map_err(CommandError::Engine)? {
         EngineEnding::Finished(finished, key_lines_lost) => {
@@ -89,6 +105,7 @@ fn judge(
     parts: &Parts,
     finished: &Finished,
     observed: Observed,
+    kernel: KernelEnd,
     identity: Identity,
     environment: Environment,
 ) -> Report {
@@ -98,6 +115,12 @@ fn judge(
         run_delay_ns: host.run_delay.0,
         throttled_ns: host.throttled.0,
         stalled_ns: host.stalled.0,
+        paused_ns: host.paused.0,
+        listen_drops: host.listen_drops,
+        softnet_drops: host.softnet_drops,
+        kernel_timing: kernel.timing,
+        guard: kernel.guard,
+        jail: observed.jail.unwrap_or_else(|| "off: the engine did not get so far".to_owned()),
         ..environment
     };
     let facts = Facts {
@@ -115,6 +138,8 @@ fn judge(
         busiest: observed.busiest,
         host,
         environment,
+        lost_parts: kernel.lost,
+        denied: kernel.denied,
         stopped: finished.stopped,
         unreachable: finished.unreachable,
         fault: observed.fault,

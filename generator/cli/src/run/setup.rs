@@ -8,7 +8,7 @@ use brunt_engine::{Io, Pace, Parts};
 use brunt_model::plan::{self, Inputs, Load, Plan};
 use brunt_model::report::Environment;
 use brunt_model::scenario::Scenario;
-use brunt_model::units::{CoreId, Nanos};
+use brunt_model::units::CoreId;
 
 use super::spoken::spoken;
 use crate::error::CommandError;

@@ -13,7 +13,11 @@ use brunt_model::verdict::{HostPressure, Thresholds};
 
 use super::progress::Progress;
 use crate::engine::{Loss, Seen};
+use crate::host::clock::monotonic_nanos;
 use crate::host::pressure::PressureGauge;
+
+/// How often the whole engine is looked at.
+const LOOK_EVERY: Nanos = Nanos::from_millis(100);
 
 /// Follows one run.
 pub(crate) struct Watch {
@@ -23,6 +27,9 @@ pub(crate) struct Watch {
     pressure: PressureGauge,
     progress: Progress,
     refused: Option<String>,
+    looked: Nanos,
+    /// What the engine says of its jail.
+    jail: Option<String>,
 }
 
 /// What a watch knows at the end.
@@ -31,6 +38,7 @@ pub(crate) struct Observed {
     pub busy_for: Nanos,
     pub busiest: f64,
     pub host: HostPressure,
+    pub jail: Option<String>,
     pub fault: Option<String>,
 }
 
@@ -43,6 +51,8 @@ impl Watch {
             pressure: PressureGauge::new(cores),
             progress,
             refused: None,
+            looked: Nanos::ZERO,
+            jail: None,
         }
     }
 
@@ -50,6 +60,17 @@ impl Watch {
         match seen {
             Seen::Started { process, threads } => self.pressure.begin(*process, threads),
             Seen::Interval(snapshot) => self.add(snapshot),
+            Seen::Jailed(text) => self.jail = Some((*text).to_owned()),
+            Seen::Turn => self.look(),
+        }
+    }
+
+    /// Looks whether the engine runs at all; meant for every 100 ms or so.
+    pub(crate) fn look(&mut self) {
+        let now = monotonic_nanos();
+        if now.0.saturating_sub(self.looked.0) >= LOOK_EVERY.0 {
+            self.looked = now;
+            self.pressure.look(now);
         }
     }
 
@@ -110,6 +131,7 @@ impl Watch {
 
     fn observed(self, fault: Option<String>) -> Observed {
         Observed {
+            jail: self.jail,
             timeline: self.timeline.finish(),
             busy_for: self.busy.longest(),
             busiest: self.busy.busiest(),
@@ -188,7 +210,9 @@ mod tests {
     fn observe(snapshots: &[Snapshot], counted: u64) -> Observed {
         let plan = plan();
         let mut watch = Watch::new(&plan, &[CoreId(0), CoreId(1)], Progress::new(&plan, false));
+        watch.look();
         watch.see(&Seen::Started { process: 1, threads: &[1, 2] });
+        watch.look();
         snapshots.iter().for_each(|snapshot| watch.see(&Seen::Interval(snapshot)));
         let mut total = Stats::new(1);
         total.counters.bytes_in = counted;

@@ -2,21 +2,21 @@
 //!
 //! Durations are integer nanoseconds, sizes bytes, rates per second. Fields may be added, none renamed.
 
+mod latency;
+
 use std::collections::BTreeMap;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer};
 use serde::{Deserialize, Serialize};
 
+pub use self::latency::Latency;
 use crate::histogram::Histogram;
 use crate::limit::{Limit, LimitResult};
 use crate::outcome::ErrorKind;
 use crate::plan::Plan;
-use crate::snapshot::{RequestStats, STATUS_LOWEST, Stats};
+use crate::snapshot::{Counters, RequestStats, STATUS_LOWEST, Stats};
 use crate::timeline::Row;
 use crate::units::Nanos;
-use crate::verdict::{Evidence, HostPressure, Thresholds, Verdict, judge};
+use crate::verdict::{Evidence, HostPressure, KernelEvidence, Thresholds, Verdict, judge};
 
 pub const SCHEMA_VERSION: u32 = 1;
 
@@ -29,6 +29,8 @@ pub struct Report {
     pub totals: Totals,
     pub rate: RateReport,
     pub latency: LatencyReport,
+    #[serde(default)]
+    pub kernel: KernelReport,
     pub status: BTreeMap<String, u64>,
     pub errors: BTreeMap<String, u64>,
     pub requests: Vec<RequestReport>,
@@ -71,6 +73,23 @@ pub struct Totals {
     pub tls_resumed: u64,
     #[serde(default)]
     pub redirects: u64,
+    /// TCP segments sent again, SYN included, as far as kernel timing saw them.
+    #[serde(default)]
+    pub retransmits: u64,
+    #[serde(default)]
+    pub syn_retransmits: u64,
+}
+
+/// Of how many answers the kernel's time stamps are known.
+#[derive(Copy, Clone, PartialEq, Default, Debug, Serialize, Deserialize)]
+pub struct KernelReport {
+    /// Known over completed after the warm-up, 0..=1; `null` where the kernel was not asked.
+    pub coverage: Option<f64>,
+    pub known: u64,
+    /// Overwritten before they were read.
+    pub overwritten: u64,
+    /// No stamp fits the request.
+    pub missing: u64,
 }
 
 #[derive(Copy, Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -78,25 +97,6 @@ pub struct RateReport {
     pub target: Option<f64>,
     /// Completed a second, after the warm-up.
     pub achieved: f64,
-}
-
-/// One latency in figures, with the whole histogram in `hdr`.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
-pub struct Latency {
-    pub count: u64,
-    pub min: u64,
-    pub mean: f64,
-    pub stddev: f64,
-    pub p50: u64,
-    pub p75: u64,
-    pub p90: u64,
-    pub p95: u64,
-    pub p99: u64,
-    pub p99_9: u64,
-    pub p99_99: u64,
-    pub max: u64,
-    /// HdrHistogram V2, deflated, base64; empty where nothing was counted.
-    pub hdr: String,
 }
 
 /// `null` where this build or this run has no such figure.
@@ -109,8 +109,11 @@ pub struct LatencyReport {
     pub connect: Latency,
     pub tls: Option<Latency>,
     pub lag: Latency,
+    /// From the request leaving this host to its answer arriving: server and wire alone.
     pub kernel: Option<Latency>,
+    /// From there to the generator handling it.
     pub dwell: Option<Latency>,
+    /// TCP handshakes as the kernel saw them.
     pub handshake: Option<Latency>,
 }
 
@@ -123,6 +126,10 @@ pub struct RequestReport {
     pub response_ok: Latency,
     pub service: Latency,
     pub first_byte: Latency,
+    #[serde(default)]
+    pub kernel: Option<Latency>,
+    #[serde(default)]
+    pub dwell: Option<Latency>,
     pub status: BTreeMap<String, u64>,
     pub errors: BTreeMap<String, u64>,
 }
@@ -152,8 +159,12 @@ pub struct Environment {
     pub protocol: String,
     /// `uring` or `epoll`.
     pub io: String,
-    /// `on`, or `off` with the reason.
+    /// `on`, or `off` with the reason; so are the next two.
     pub kernel_timing: String,
+    /// Whether the kernel lets out only what is allowed.
+    pub guard: String,
+    /// Whether the engine ran in a process that may do little else.
+    pub jail: String,
     /// `precise` or `efficient`, with the reason where it was chosen.
     pub pace: String,
     pub congestion_control: Option<String>,
@@ -162,6 +173,18 @@ pub struct Environment {
     pub run_delay_ns: u64,
     pub throttled_ns: u64,
     pub stalled_ns: u64,
+    pub paused_ns: u64,
+    /// Connects dropped by listeners beside the engine, and packets dropped by this host before TCP saw them.
+    pub listen_drops: u64,
+    pub softnet_drops: u64,
+}
+
+impl Environment {
+    /// Whether kernel timing was on when the run began.
+    #[must_use]
+    pub fn has_kernel_timing(&self) -> bool {
+        self.kernel_timing.starts_with("on")
+    }
 }
 
 /// What a report is made from, beside the plan.
@@ -183,6 +206,10 @@ pub struct Facts<'a> {
     pub busiest: f64,
     pub host: HostPressure,
     pub environment: Environment,
+    /// Sentences about parts that went away while the run went on.
+    pub lost_parts: Vec<String>,
+    /// What the guard denied, by its name for the reason.
+    pub denied: Vec<(String, u64)>,
     pub stopped: bool,
     /// No connection could ever be made, so the load was ended early.
     pub unreachable: bool,
@@ -222,6 +249,7 @@ impl Report {
                 achieved: per_second(stats.counters.measured, measured_for),
             },
             latency: latencies(stats, &all, &response),
+            kernel: kernel(&stats.counters),
             status: statuses(&all),
             errors: errors(&all),
             requests: requests(plan, stats),
@@ -261,8 +289,13 @@ fn evidence(
 ) -> Evidence {
     let counters = &facts.stats.counters;
     let missed = limits.iter().filter(|(_, result)| !result.passed).map(|(limit, result)| {
-        let observed =
-            result.observed.map_or_else(|| "nothing measured".to_owned(), |value| limit.show(value));
+        let observed = match result.observed {
+            Some(value) => limit.show(value),
+            None if limit.is_of_the_kernel() && !facts.environment.has_kernel_timing() => {
+                format!("nothing measured: kernel timing {}", facts.environment.kernel_timing)
+            }
+            None => "nothing measured".to_owned(),
+        };
         format!("{} (observed {observed})", result.expression)
     });
     Evidence {
@@ -275,7 +308,10 @@ fn evidence(
         late_for_connections: facts.late_for_connections,
         dropped: counters.measured_dropped,
         max_connections: plan.load.max_connections(),
-        dwell_p99: None,
+        dwell_p99: (!all.dwell.is_empty()).then(|| Nanos(all.dwell.quantile(0.99))),
+        kernel: kernel_evidence(counters, &facts.environment),
+        connections_opened: counters.connections_opened,
+        connect_max: Nanos(facts.stats.connect.max()),
         busy_for: facts.busy_for,
         busiest: facts.busiest,
         overflows: counters.overflows,
@@ -283,6 +319,9 @@ fn evidence(
         ended: all.ended(),
         no_port: all.errors[ErrorKind::NoPort.index()],
         no_fd: all.errors[ErrorKind::NoFd.index()],
+        policy: all.errors[ErrorKind::Policy.index()],
+        denied: facts.denied.clone(),
+        lost_parts: facts.lost_parts.clone(),
         host: facts.host,
         missed_limits: missed.collect(),
         answers: all.answers(),
@@ -291,6 +330,31 @@ fn evidence(
         stopped: facts.stopped,
         unreachable: facts.unreachable,
         fault: None,
+    }
+}
+
+fn kernel_evidence(counters: &Counters, environment: &Environment) -> KernelEvidence {
+    KernelEvidence {
+        on: environment.has_kernel_timing(),
+        completed: counters.measured,
+        known: counters.kernel_known,
+        overwritten: counters.kernel_overwritten,
+        missing: counters.kernel_missing,
+        retransmits: counters.retransmits,
+        syn_retransmits: counters.syn_retransmits,
+    }
+}
+
+/// Requests without an answer from the kernel, as after its programs went away, are unknown like the others.
+fn kernel(counters: &Counters) -> KernelReport {
+    let (known, overwritten, missing) =
+        (counters.kernel_known, counters.kernel_overwritten, counters.kernel_missing);
+    let asked = known + overwritten + missing > 0;
+    KernelReport {
+        coverage: asked.then(|| known as f64 / counters.measured.max(1) as f64),
+        known,
+        overwritten,
+        missing,
     }
 }
 
@@ -312,6 +376,8 @@ fn totals(stats: &Stats, in_flight: u64) -> Totals {
         tls_handshakes: c.tls_handshakes,
         tls_resumed: c.tls_resumed,
         redirects: c.redirects,
+        retransmits: c.retransmits,
+        syn_retransmits: c.syn_retransmits,
     }
 }
 
@@ -322,11 +388,11 @@ fn latencies(stats: &Stats, all: &RequestStats, response: &Histogram) -> Latency
         service: Latency::of(&all.service),
         first_byte: Latency::of(&all.first_byte),
         connect: Latency::of(&stats.connect),
-        tls: (stats.tls.count() > 0).then(|| Latency::of(&stats.tls)),
+        tls: Latency::of_any(&stats.tls),
         lag: Latency::of(&stats.lag),
-        kernel: None,
-        dwell: None,
-        handshake: None,
+        kernel: Latency::of_any(&all.kernel),
+        dwell: Latency::of_any(&all.dwell),
+        handshake: Latency::of_any(&stats.handshake),
     }
 }
 
@@ -341,6 +407,8 @@ fn requests(plan: &Plan, stats: &Stats) -> Vec<RequestReport> {
             response_ok: Latency::of(&request.response_ok),
             service: Latency::of(&request.service),
             first_byte: Latency::of(&request.first_byte),
+            kernel: Latency::of_any(&request.kernel),
+            dwell: Latency::of_any(&request.dwell),
             status: statuses(request),
             errors: errors(request),
         })
@@ -359,75 +427,4 @@ fn errors(stats: &RequestStats) -> BTreeMap<String, u64> {
 
 fn per_second(count: u64, time: Nanos) -> f64 {
     if time.0 == 0 { 0.0 } else { count as f64 / time.as_secs_f64() }
-}
-
-impl Latency {
-    /// The figures of a histogram.
-    #[must_use]
-    pub fn of(histogram: &Histogram) -> Self {
-        if histogram.is_empty() {
-            return Self::default();
-        }
-        let quantile = |q| histogram.quantile(q);
-        Self {
-            count: histogram.count(),
-            min: histogram.min(),
-            mean: histogram.mean(),
-            stddev: histogram.stddev(),
-            p50: quantile(0.5),
-            p75: quantile(0.75),
-            p90: quantile(0.9),
-            p95: quantile(0.95),
-            p99: quantile(0.99),
-            p99_9: quantile(0.999),
-            p99_99: quantile(0.9999),
-            max: histogram.max(),
-            hdr: encode_hdr(histogram),
-        }
-    }
-
-    /// The whole histogram, where one was stored.
-    #[must_use]
-    pub fn decode_hdr(&self) -> Option<hdrhistogram::Histogram<u64>> {
-        let bytes = STANDARD.decode(&self.hdr).ok()?;
-        Deserializer::new().deserialize(&mut bytes.as_slice()).ok()
-    }
-}
-
-/// Every bucket enters the exchange format with its highest value, as HdrHistogram itself reports values.
-fn encode_hdr(histogram: &Histogram) -> String {
-    let mut hdr = hdrhistogram::Histogram::<u64>::new_with_bounds(1, histogram.max().max(2), 3)
-        .expect("bounds and digits are in range");
-    for (_, high, count) in histogram.buckets() {
-        hdr.saturating_record_n(high, count);
-    }
-    let mut bytes = Vec::new();
-    V2DeflateSerializer::new().serialize(&hdr, &mut bytes).expect("writing to memory does not fail");
-    STANDARD.encode(&bytes)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_exchange_format_holds_the_same_histogram() {
-        let mut histogram = Histogram::default();
-        for value in (1..2_000u64).map(|i| i * i * 7) {
-            histogram.record(value);
-        }
-        let latency = Latency::of(&histogram);
-        let hdr = latency.decode_hdr().expect("what was encoded decodes");
-        assert_eq!(hdr.len(), histogram.count());
-        for quantile in [0.5, 0.9, 0.99, 1.0] {
-            let (ours, theirs) =
-                (histogram.quantile(quantile) as f64, hdr.value_at_quantile(quantile) as f64);
-            assert!((ours / theirs - 1.0).abs() < 0.01, "{quantile}: {ours} {theirs}");
-        }
-    }
-
-    #[test]
-    fn an_empty_latency_is_zeros() {
-        assert_eq!(Latency::of(&Histogram::default()), Latency::default());
-    }
 }
