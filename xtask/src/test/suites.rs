@@ -54,7 +54,7 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         name: "e2e",
         about: "the command `brunt` against real targets",
-        tools: &[NGINX, IP, SYSCTL],
+        tools: &[NGINX, IP, NFT, SYSCTL],
         steps: &[
             BUILD_BRUNT,
             HARNESS,
@@ -104,6 +104,8 @@ const TINYPROXY: Tool = Tool { program: "tinyproxy", package: "tinyproxy-bin" };
 const MICROSOCKS: Tool = Tool { program: "microsocks", package: "microsocks" };
 /// Makes network namespaces, in which ports and routes can run out.
 const IP: Tool = Tool { program: "ip", package: "iproute2" };
+/// Loses packets and counts them.
+const NFT: Tool = Tool { program: "nft", package: "nftables" };
 /// Sets the limits of such a namespace.
 const SYSCTL: Tool = Tool { program: "sysctl", package: "procps" };
 const BUILD_BRUNT: Step = Step { name: "build brunt", work: Work::Build(&["build", "-p", "brunt-cli"]) };
