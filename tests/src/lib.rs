@@ -27,6 +27,7 @@ pub mod port_range;
 pub mod process;
 pub mod proxy;
 pub mod skip;
+pub mod truth;
 mod wire;
 pub mod zoo;
 

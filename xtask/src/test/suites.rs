@@ -109,7 +109,10 @@ const NFT: Tool = Tool { program: "nft", package: "nftables" };
 /// Sets the limits of such a namespace.
 const SYSCTL: Tool = Tool { program: "sysctl", package: "procps" };
 const BUILD_BRUNT: Step = Step { name: "build brunt", work: Work::Build(&["build", "-p", "brunt-cli"]) };
-const HARNESS: Step = Step { name: "harness", work: Work::Tests(&["-p", "brunt-tests", "--lib"], &[]) };
+const HARNESS: Step = Step {
+    name: "harness",
+    work: Work::Tests(&["-p", "brunt-tests", "--lib", "--test", "harness"], &["--test-threads=1"]),
+};
 
 /// One at a time: they measure, and the machine has few cores.
 const fn end_to_end(target: &'static [&'static str]) -> Step {
