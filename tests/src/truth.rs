@@ -5,7 +5,9 @@
 //! that a request was with it, and what others measured of the same requests can be held against that. One thread on a
 //! core of its own looks at its sockets without ever sleeping while there is work, so neither stamp waits for a wake-up.
 //!
-//! Each request is answered at its own due time, a fixed delay after its read, so the streams of a connection overlap.
+//! Each request is answered at its own due time, a fixed delay after its read, so the streams of a connection overlap. The
+//! answer is put together and sealed at that time and stamped then, so a large body adds to the delay and to the truth.
+//! While a client does not take what was sent, later answers wait behind that, which the stamps do not show.
 //! Speaks HTTP/1.1 with keep-alive and HTTP/2 with prior knowledge, both over TLS as well. Requests have no content.
 
 mod connection;
@@ -107,6 +109,14 @@ impl Origin {
     #[must_use]
     pub fn pid(&self) -> Pid {
         Pid::from_child(&self.child)
+    }
+
+    /// Has it ended by itself?
+    ///
+    /// # Panics
+    /// When the system does not say.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("an own child can be watched").is_some()
     }
 
     /// The truth about the requests that were answered since the last report.

@@ -3,9 +3,12 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
+use brunt_tests::clock;
 use brunt_tests::netns::Pair;
+use brunt_tests::process::Running;
 use brunt_tests::truth::{Figures, Origin};
 
 const TRUTH: &str = env!("CARGO_BIN_EXE_brunt-truth");
@@ -38,4 +41,13 @@ fn an_origin_in_a_namespace_reports_its_own_times() {
     let args = format!("--delay-us {DELAY_US} --body 1 --core 0");
     let origin = Origin::start_inside(pair.server(), Pair::SERVER.into(), Path::new(TRUTH), &args);
     check(origin, |origin| pair.client().inside(|| TcpStream::connect_timeout(&origin.address(), DEADLINE)));
+}
+
+#[test]
+fn an_origin_ends_with_its_input_or_its_time() {
+    let ended = Running::start(Command::new(TRUTH)).finish(DEADLINE);
+    let nothing = Figures::default().to_json();
+    assert!(ended.code == Some(0) && ended.stdout.lines().nth(1) == Some(&nothing), "{}", ended.story());
+    let mut origin = Origin::start(Path::new(TRUTH), "--exit-after 1");
+    clock::until("the origin to end by itself", DEADLINE, || origin.has_ended().then_some(()));
 }

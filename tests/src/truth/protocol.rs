@@ -39,6 +39,8 @@ enum Version {
 pub(super) struct Protocol {
     version: Option<Version>,
     unread: Vec<u8>,
+    /// So many of them were looked through for the end of a head, so that none is looked at for each byte that comes.
+    searched: usize,
 }
 
 impl Protocol {
@@ -96,7 +98,7 @@ impl Protocol {
     }
 
     fn feed_one(&mut self, requests: &mut Vec<Request>) -> io::Result<()> {
-        while let Some(at) = self.unread.windows(4).position(|four| four == b"\r\n\r\n") {
+        while let Some(at) = self.end_of_head() {
             let head = self.unread[..at].to_ascii_lowercase();
             let announces = |name: &[u8]| head.windows(name.len()).any(|words| words == name);
             if announces(b"\r\ncontent-length:") || announces(b"\r\ntransfer-encoding:") {
@@ -109,6 +111,14 @@ impl Protocol {
             return Err(broken("a head that does not end"));
         }
         Ok(())
+    }
+
+    fn end_of_head(&mut self) -> Option<usize> {
+        // The end may have begun in what was looked through.
+        let from = self.searched.saturating_sub(3);
+        let found = self.unread[from..].windows(4).position(|four| four == b"\r\n\r\n");
+        self.searched = if found.is_some() { 0 } else { self.unread.len() };
+        found.map(|at| from + at)
     }
 
     fn feed_two(&mut self, requests: &mut Vec<Request>, replies: &mut Vec<u8>) -> io::Result<()> {
@@ -213,7 +223,7 @@ mod tests {
             (Version::Two, &body, [headers(0, b"16385"), long].concat()),
         ];
         for (version, body, expected) in cases {
-            let protocol = Protocol { version: Some(version), unread: Vec::new() };
+            let protocol = Protocol { version: Some(version), ..Protocol::default() };
             let mut out = Vec::new();
             protocol.answer(5, body, &mut out);
             assert_eq!(out, expected, "{version:?} {}", body.len());
