@@ -26,7 +26,8 @@ const IDLE: Duration = Duration::from_secs(1);
 /// How long it may sleep then; whatever arrives wakes it.
 const IDLE_WAIT: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
 const AT_ONCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
-/// Some nine times the weight of an ordinary thread, and not so much that one could not get through.
+/// Some nine times the weight of an ordinary thread, and not so much that one could not get through. Where the kernel
+/// weighs sessions against each other (sched(7), autogroups) it counts within the session only.
 const NICE: i32 = -10;
 /// The listener among the connections, which are told by their places.
 const LISTENER: u64 = u64::MAX;
