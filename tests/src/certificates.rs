@@ -9,10 +9,12 @@ use rcgen::{
 };
 use tempfile::TempDir;
 
+use crate::netns::Pair;
+
 /// Whom a certificate is for.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub enum Holder {
-    /// `localhost` and `127.0.0.1`.
+    /// `localhost`, `127.0.0.1` and the server of a pair of namespaces.
     Server,
     /// The same, until the year 2001.
     Expired,
@@ -38,7 +40,9 @@ impl Holder {
         let dns = |name: &str| SanType::DnsName(name.try_into().expect("a constant that is ASCII"));
         match self {
             Self::Server | Self::Expired => {
-                vec![dns("localhost"), SanType::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST))]
+                let addresses = [Ipv4Addr::LOCALHOST, Pair::SERVER];
+                let addresses = addresses.map(|address| SanType::IpAddress(IpAddr::V4(address)));
+                std::iter::once(dns("localhost")).chain(addresses).collect()
             }
             Self::Other => vec![dns("other.test")],
             Self::Client => vec![dns("client.test")],

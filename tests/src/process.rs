@@ -234,6 +234,12 @@ fn stat_fields(pid: Pid) -> Option<Vec<String>> {
     Some(rest.split_whitespace().map(str::to_owned).collect())
 }
 
+/// What a process does, by the letter of proc_pid_stat(5): `T` is stopped by a signal.
+#[cfg(test)]
+pub(crate) fn state(pid: Pid) -> Option<char> {
+    stat_fields(pid)?.first()?.chars().next()
+}
+
 /// The direct children of a process.
 #[must_use]
 pub fn children(parent: Pid) -> Vec<Pid> {

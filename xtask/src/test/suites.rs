@@ -55,7 +55,7 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         name: "e2e",
         about: "the command `brunt` against real targets",
-        tools: &[NGINX, IP, SYSCTL],
+        tools: &[NGINX, IP, NFT, SYSCTL],
         steps: &[
             BUILD_BRUNT,
             HARNESS,
@@ -105,10 +105,15 @@ const TINYPROXY: Tool = Tool { program: "tinyproxy", package: "tinyproxy-bin" };
 const MICROSOCKS: Tool = Tool { program: "microsocks", package: "microsocks" };
 /// Makes network namespaces, in which ports and routes can run out.
 const IP: Tool = Tool { program: "ip", package: "iproute2" };
+/// Loses packets and counts them.
+const NFT: Tool = Tool { program: "nft", package: "nftables" };
 /// Sets the limits of such a namespace.
 const SYSCTL: Tool = Tool { program: "sysctl", package: "procps" };
 const BUILD_BRUNT: Step = Step { name: "build brunt", work: Work::Build(&["build", "-p", "brunt-cli"]) };
-const HARNESS: Step = Step { name: "harness", work: Work::Tests(&["-p", "brunt-tests", "--lib"], &[]) };
+const HARNESS: Step = Step {
+    name: "harness",
+    work: Work::Tests(&["-p", "brunt-tests", "--lib", "--test", "harness"], &["--test-threads=1"]),
+};
 
 /// One at a time: they measure, and the machine has few cores.
 const fn end_to_end(target: &'static [&'static str]) -> Step {
