@@ -233,7 +233,8 @@ mod tests {
     #[test]
     fn what_is_no_job_is_refused() {
         let (bytes, plan) = job();
-        assert!(matches!(decode(&bytes[..500], Arc::new(Silent)), Err(JobError::Form(_))));
+        assert!(matches!(decode(&bytes[..100], Arc::new(Silent)), Err(JobError::Form(_))));
+        assert!(matches!(decode(&bytes[..bytes.len() - 1], Arc::new(Silent)), Err(JobError::OtherPlan)));
         let mut other = bytes.clone();
         let id = bytes.windows(64).position(|window| window == plan.id.as_bytes()).unwrap();
         other[id] = b'x';

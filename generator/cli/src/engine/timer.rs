@@ -91,7 +91,7 @@ mod tests {
 
     /// Half-second steps up to this second, and the first at which it was overdue.
     fn run(timer: &mut Timer, came: bool, seconds: u64) -> Option<(u64, String)> {
-        let from = timer.last.as_millis() as u64 / 500;
+        let from = timer.last.as_secs() * 2;
         (from + 1..=seconds * 2).find_map(|half| {
             timer.tick_at(Duration::from_millis(half * 500), came);
             timer.overdue().map(|why| (half / 2, why))
