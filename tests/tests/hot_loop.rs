@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use brunt_engine::{Event, Io, Pace, Parts, StopSwitch};
+use brunt_loader::timing::Timing;
 use brunt_model::plan::{Inputs, compile};
 use brunt_model::scenario::{HttpVersion, Scenario};
 use brunt_model::schedule::Arrivals;
@@ -104,6 +105,15 @@ struct Memory {
 
 /// Runs on core 0 and returns what the engine's thread allocated until the barrier and at the end of each interval.
 fn memory(io: Io, scenario: &Scenario, address: SocketAddr) -> Vec<Memory> {
+    memory_timed(io, scenario, address, None)
+}
+
+fn memory_timed(
+    io: Io,
+    scenario: &Scenario,
+    address: SocketAddr,
+    timing: Option<Arc<Timing>>,
+) -> Vec<Memory> {
     let inputs = Inputs { addresses: vec![address], body: Vec::new() };
     let plan = Arc::new(compile(scenario, &inputs).unwrap());
     let parts = Parts {
@@ -112,7 +122,7 @@ fn memory(io: Io, scenario: &Scenario, address: SocketAddr) -> Vec<Memory> {
         cores: vec![CoreId(0)],
         trust_tsc: false,
         tls: Arc::default(),
-        timing: None,
+        timing,
         seal: None,
         late_reads: Nanos::ZERO,
     };
@@ -163,6 +173,31 @@ fn heads_that_come_in_pieces_cost_nothing_once_their_memory_is_there() {
     for io in [Io::Uring, Io::Epoll] {
         let seen = allocations(io, None, true);
         assert_eq!(seen[2], seen[1], "{io:?}: {seen:?}");
+    }
+}
+
+/// Memory as the kernel programs would fill it. Nobody does here, so that no time is ever known.
+fn stamps() -> Arc<Timing> {
+    let memory = |len| {
+        let fd = rustix::fs::memfd_create("stamps", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
+        rustix::fs::ftruncate(&fd, len).unwrap();
+        fd
+    };
+    Arc::new(Timing::new(&memory(1 << 16), Some(&memory(1 << 18)), 64).unwrap())
+}
+
+#[test]
+fn looking_for_time_stamps_allocates_nothing() {
+    let origin = Origin::start("");
+    for io in [Io::Uring, Io::Epoll] {
+        let (mut scenario, address) = http2(&origin, "http:", None);
+        for (version, streams) in [(HttpVersion::Http1, None), (HttpVersion::Http2, Some(8))] {
+            (scenario.http.version, scenario.http.streams) = (version, streams);
+            let seen = memory_timed(io, &scenario, address, Some(stamps()));
+            let made = seen[2].allocations - seen[1].allocations;
+            let pieces = if streams.is_some() { u64::from(CONNECTIONS) } else { 0 };
+            assert!(made <= pieces, "{io:?} {version:?}: {seen:?}");
+        }
     }
 }
 

@@ -257,10 +257,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         lane.phase = Phase::Empty;
         lane.detour = None;
         let Some(job) = lane.job.take() else { return };
-        let kernel = match &self.stamps {
-            Some(stamps) if outcome.status().is_some() => stamps.of(id),
-            _ => Kernel::Off,
-        };
+        let answered = self.stamps.is_some() && outcome.status().is_some();
         let sample = Sample {
             intended_ns: job.intended,
             ready_ns: job.ready,
@@ -268,7 +265,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             first_byte_ns: (sent && lane.bytes_in > 0).then_some(lane.first_byte),
             done_ns: now,
             bytes_in: if sent { lane.bytes_in } else { 0 },
-            kernel,
+            kernel: if answered { lane.kernel } else { Kernel::Off },
             outcome,
         };
         self.lanes.set_deadline(id, NEVER);

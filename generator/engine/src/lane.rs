@@ -1,6 +1,8 @@
 //! Lanes: places for requests under way. An HTTP/1.1 connection has one, or as many as it pipelines; an HTTP/2
 //! connection has one for each stream it may have. In a closed load each user owns one.
 
+use brunt_model::sample::Kernel;
+
 use crate::conn::link::Outgoing;
 use crate::io::ConnId;
 use crate::settings::NEVER;
@@ -59,6 +61,8 @@ pub(crate) struct Lane {
     pub(crate) hop_sent: u64,
     pub(crate) hop_first_byte: u64,
     pub(crate) hop_from: u64,
+    /// When it left and was answered by the kernel's clock, as far as that is known.
+    pub(crate) kernel: Kernel,
     pub(crate) detour: Option<Box<Detour>>,
 }
 

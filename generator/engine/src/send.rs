@@ -1,5 +1,7 @@
 //! How requests leave: queued, stamped with the time, and handed to the driver in batches.
 
+use brunt_model::sample::Kernel;
+
 use crate::clock::Clock;
 use crate::connection::State;
 use crate::core_loop::CoreLoop;
@@ -17,6 +19,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         lane.phase = Phase::Queued;
         if lane.detour.is_none() {
             (lane.first_byte, lane.bytes_in, lane.hop_from) = (0, 0, 0);
+            lane.kernel = Kernel::Missing;
         }
         if !self.settings.direct {
             return self.queue_written(id);

@@ -15,9 +15,11 @@ use brunt_model::snapshot::Snapshot;
 use brunt_model::split::Share;
 use brunt_model::units::{Nanos, Rate};
 
+use crate::conn::tls::{Material, Setup};
 use crate::core_loop::{CoreEnd, CoreLoop, Means};
 use crate::io::sim::{Manners, Seen, network};
 use crate::io::sim_kernel::Kernel;
+use crate::io::sim_tls;
 use crate::limits::{QUANTUM_NS, SNAPSHOTS};
 use crate::record::Exchange;
 use crate::settings::connections_of;
@@ -47,7 +49,11 @@ fn plan(change: impl FnOnce(&mut Scenario)) -> Arc<Plan> {
 }
 
 fn scenario(change: impl FnOnce(&mut Scenario)) -> Scenario {
-    let mut scenario = Scenario::of("http://sim/");
+    scenario_of("http://sim/", change)
+}
+
+fn scenario_of(url: &str, change: impl FnOnce(&mut Scenario)) -> Scenario {
+    let mut scenario = Scenario::of(url);
     (scenario.load.connections, scenario.load.duration) = (Some(8), Some(Nanos::from_secs(3)));
     scenario.http.connect_timeout = Nanos::from_millis(300);
     scenario.http.first_byte_timeout = Nanos::from_millis(400);
@@ -74,20 +80,24 @@ fn simulate(seed: u64, plan: &Arc<Plan>, manners: Manners) -> Outcome {
 }
 
 fn simulate_paced(seed: u64, plan: &Arc<Plan>, manners: Manners, pace: Pace) -> Outcome {
-    simulate_with(seed, plan, manners, pace, None)
+    simulate_with(seed, plan, manners, pace, Extra::default())
 }
 
-/// With what the kernel stamps, if it does.
-fn simulate_with(
-    seed: u64,
-    plan: &Arc<Plan>,
-    manners: Manners,
-    pace: Pace,
+/// What few runs have.
+#[derive(Default)]
+struct Extra {
+    /// Time stamps of the kernel.
     stamped: Option<(Rc<RefCell<Kernel>>, CoreTiming)>,
-) -> Outcome {
+    late_reads: Nanos,
+}
+
+fn simulate_with(seed: u64, plan: &Arc<Plan>, manners: Manners, pace: Pace, extra: Extra) -> Outcome {
     let (mut driver, clock) = network(seed, manners, connections_of(plan, ONE) as usize);
-    let (kernel, timing) = stamped.unzip();
+    let (kernel, timing) = extra.stamped.unzip();
     driver.kernel = kernel;
+    driver.tls = plan.tls.is_some().then(sim_tls::server);
+    let setup = |tls| Setup::new(tls, plan.protocol, &Material::default()).unwrap();
+    let tls = plan.tls.as_ref().map(setup);
     let world = driver.world.clone();
     let (filled, snapshots) = sync_channel(64);
     let (back, returned) = sync_channel(64);
@@ -96,7 +106,7 @@ fn simulate_with(
     }
     drop(back); // Nobody acknowledges the last snapshot here.
     let exchange = Exchange { filled, returned, reached: Arc::default() };
-    let means = Means { driver, clock, tls: None, timing, late_reads: Nanos::ZERO };
+    let means = Means { driver, clock, tls, timing, late_reads: extra.late_reads };
     let mut core = CoreLoop::new(plan, ONE, pace, means, exchange, StopSwitch::default());
     core.open_ahead();
     let t0 = world.borrow().now + 1_000_000;

@@ -48,11 +48,10 @@ struct Request {
     turn: u32,
     from: u64,
     left: Result<u64, Unknown>,
-    kernel: Kernel,
 }
 
 impl Request {
-    const NONE: Self = Self { turn: 0, from: 0, left: Err(Unknown::Missing), kernel: Kernel::Missing };
+    const NONE: Self = Self { turn: 0, from: 0, left: Err(Unknown::Missing) };
 }
 
 /// The stamps of one core.
@@ -183,31 +182,24 @@ impl Stamps {
         });
     }
 
-    /// The answer to a lane's request begins at this offset of the stream.
-    #[inline]
-    pub(crate) fn answer_begins(&mut self, conn: ConnId, lane: LaneId, at: u64) {
+    /// The times of a lane's request, whose answer begins at this offset of the stream.
+    pub(crate) fn times(&mut self, conn: ConnId, lane: LaneId, at: u64) -> Kernel {
         if !self.streams[conn.index()].marked {
-            return;
+            return Kernel::Missing;
         }
         self.look(conn);
-        let request = &mut self.requests[lane.index()];
+        let request = self.requests[lane.index()];
         let (left, arrived) = if self.one_at_a_time {
             let times = self.timing.of_only(conn.index(), request.from, at);
             (times.map(|times| times.left), times.map(|times| times.arrived))
         } else {
             (request.left, self.timing.arrived(conn.index(), at))
         };
-        request.kernel = match (left, arrived) {
+        match (left, arrived) {
             (Ok(left_ns), Ok(arrived_ns)) if left_ns <= arrived_ns => Kernel::Known { left_ns, arrived_ns },
             (Err(Unknown::Overwritten), _) | (_, Err(Unknown::Overwritten)) => Kernel::Overwritten,
             _ => Kernel::Missing,
-        };
-    }
-
-    /// What is known of the lane's request.
-    #[inline]
-    pub(crate) fn of(&self, lane: LaneId) -> Kernel {
-        self.requests[lane.index()].kernel
+        }
     }
 }
 
@@ -231,11 +223,14 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         end - len
     }
 
-    /// The first byte of the answer to a lane's request lies at this offset of what is fed.
+    /// The first byte of the answer to a lane's request lies at this offset of what is fed. Of a chain of redirects the
+    /// first request counts, as it does for the other times.
     pub(crate) fn answer_begins(&mut self, id: ConnId, lane: LaneId, at: u64) {
-        let Some(stamps) = &mut self.stamps else { return };
+        let Some(stamps) = self.stamps.as_mut().filter(|_| self.lanes.at(lane).detour.is_none()) else {
+            return;
+        };
         if let Some(at) = self.conns[id.index()].link.in_stream(at) {
-            stamps.answer_begins(id, lane, at);
+            self.lanes.get(lane).kernel = stamps.times(id, lane, at);
         }
     }
 

@@ -370,3 +370,6 @@ fn certificate_kind(reason: &CertificateError) -> ErrorKind {
         _ => ErrorKind::CertUntrusted,
     }
 }
+
+#[cfg(test)]
+mod tests;

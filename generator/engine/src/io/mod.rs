@@ -16,6 +16,8 @@ pub(crate) mod sim;
 pub(crate) mod sim_h2;
 #[cfg(test)]
 pub(crate) mod sim_kernel;
+#[cfg(test)]
+pub(crate) mod sim_tls;
 mod socket;
 pub(crate) mod tsc;
 pub(crate) mod uring;

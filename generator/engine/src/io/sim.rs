@@ -6,11 +6,14 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use brunt_model::outcome::ErrorKind;
+use rustls::ServerConfig;
 
 use super::sim_h2::{self, Deed, Peer, Words};
 use super::sim_kernel::Kernel;
+use super::sim_tls::Tls;
 use super::{ConnId, Driver, Event, Route};
 use crate::clock::Clock;
 
@@ -105,6 +108,8 @@ enum Happening {
     /// HTTP/2: the peer says something, or what it said goes on arriving.
     Words(Words),
     Rest,
+    /// TLS has something to say, or the rest of a record arrives.
+    Sealed,
     Eof,
     Reset,
 }
@@ -243,6 +248,7 @@ struct Line {
     /// Bytes of others handled since something of this connection was due.
     passed_over: u64,
     peer: Option<Box<Peer>>,
+    tls: Option<Box<Tls>>,
 }
 
 impl Line {
@@ -270,6 +276,8 @@ pub(crate) struct Sim {
     due: Vec<(ConnId, u64, Happening)>,
     /// Stamps what passes, where somebody asked for it.
     pub(crate) kernel: Option<Rc<RefCell<Kernel>>>,
+    /// The peers speak TLS.
+    pub(crate) tls: Option<Arc<ServerConfig>>,
 }
 
 /// A network from a seed, and its clock.
@@ -283,7 +291,7 @@ pub(crate) fn network(seed: u64, manners: Manners, connections: usize) -> (Sim, 
     };
     let world = Rc::new(RefCell::new(world));
     let lines = std::iter::repeat_with(Line::default).take(connections).collect();
-    let sim = Sim { world: world.clone(), lines, data: Vec::new(), due: Vec::new(), kernel: None };
+    let sim = Sim { world: world.clone(), lines, data: Vec::new(), due: Vec::new(), kernel: None, tls: None };
     (sim, SimClock(world))
 }
 
@@ -326,6 +334,7 @@ impl Sim {
                 self.arrive(conn, &mut world)
             }
             Happening::Rest => self.arrive(conn, &mut world),
+            Happening::Sealed => self.data_event(conn, Vec::new(), 0, &mut world),
         }
     }
 
@@ -346,11 +355,25 @@ impl Sim {
         if world.manners.flooder {
             self.note_turn(conn, bytes.len() as u64, world);
         }
+        let on_wire = self.seal(conn, &bytes, world);
         if let Some(kernel) = &self.kernel {
-            kernel.borrow_mut().arrived(conn, bytes.len(), &bytes, answers > 0, world.now);
+            let count = on_wire.as_ref().unwrap_or(&bytes).len();
+            kernel.borrow_mut().arrived(conn, count, &bytes, answers > 0, world.now);
         }
-        self.data = bytes;
-        Some(Event::Data(conn))
+        self.data = on_wire.unwrap_or(bytes);
+        if self.data.is_empty() { None } else { Some(Event::Data(conn)) }
+    }
+
+    /// What goes over the wire instead, where there is TLS: cut anywhere, but the newest record begins.
+    fn seal(&mut self, conn: ConnId, plain: &[u8], world: &mut World) -> Option<Vec<u8>> {
+        let line = &mut self.lines[conn.index()];
+        let tls = line.tls.as_mut()?;
+        let keep = if plain.is_empty() { 0 } else { world.random.size(60) };
+        let sealed = tls.seal(plain, keep);
+        if tls.has_more() {
+            world.plan(1, conn, line.life, Happening::Sealed);
+        }
+        Some(sealed)
     }
 
     /// So many bytes of `conn` are handled; whoever else has something due is passed over meanwhile.
@@ -377,7 +400,8 @@ impl Driver for Sim {
         assert!(!line.open, "{conn:?} is open already");
         let life = line.life + 1;
         let peer = manners.two.map(|two| Box::new(Peer::new(world.random(), two)));
-        *line = Line { open: true, life, peer, ..Line::default() };
+        let tls = self.tls.as_ref().map(|config| Box::new(Tls::new(config)));
+        *line = Line { open: true, life, peer, tls, ..Line::default() };
         if let Some(kernel) = &self.kernel {
             kernel.borrow_mut().begin(conn, world.now);
         }
@@ -404,13 +428,20 @@ impl Driver for Sim {
     }
 
     fn write(&mut self, conn: ConnId, bytes: &mut Vec<u8>) {
-        let written = std::mem::take(bytes);
+        let mut written = std::mem::take(bytes);
         let line = &mut self.lines[conn.index()];
         assert!(line.open, "{conn:?} is not open");
         let mut world = self.world.borrow_mut();
         world.seen.written += written.len() as u64;
+        let on_wire = written.len();
+        if let Some(tls) = &mut line.tls {
+            written = tls.open(&written);
+            if tls.has_more() {
+                world.plan(1, conn, line.life, Happening::Sealed);
+            }
+        }
         if let Some(kernel) = &self.kernel {
-            kernel.borrow_mut().left(conn, written.len(), &written, world.now);
+            kernel.borrow_mut().left(conn, on_wire, &written, world.now);
         }
         let Some(peer) = &mut line.peer else {
             let requests = line.requests_in(&written, world.manners.request_bytes);

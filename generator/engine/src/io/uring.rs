@@ -570,6 +570,8 @@ impl Driver for Uring {
 
 impl Drop for Uring {
     fn drop(&mut self) {
+        // What is queued names descriptors, which may be somebody else's once they are closed.
+        self.submit();
         self.slots.iter_mut().filter_map(|slot| slot.fd.take()).for_each(shut);
         let (Some(mut ring), Some(buffers)) = (self.ring.take(), self.buffers.take()) else { return };
         let idle = cancel_all(&mut ring);

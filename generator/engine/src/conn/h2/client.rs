@@ -3,6 +3,7 @@
 //! The machine keeps no content. It bounds what the server can make it do: control frames by a budget, header blocks
 //! and interim responses by size and number, content by the plan's limit, which is also each stream's window.
 
+mod begun;
 mod data;
 mod heads;
 mod upload;
@@ -11,6 +12,7 @@ use std::collections::VecDeque;
 
 use brunt_model::outcome::ErrorKind;
 
+use self::begun::Begun;
 use super::budget::Budget;
 use super::frame::{self, ErrorCode, Frame, HEAD_LEN, Head, MAX_FRAME_SIZE, flag, kind};
 use super::request::{self, Outgoing};
@@ -115,17 +117,6 @@ pub struct Client {
     begun: Begun,
 }
 
-/// Where answers began, for whoever asked.
-#[derive(Default, Debug)]
-struct Begun {
-    /// The offset of the next byte, and of the frame or header block that began last.
-    at: u64,
-    frame_from: u64,
-    asked: bool,
-    /// Lanes whose answers began, and where.
-    answers: Vec<(u32, u64)>,
-}
-
 impl Client {
     #[must_use]
     pub fn new(lanes: u32) -> Self {
@@ -151,29 +142,6 @@ impl Client {
             frames: 0,
             begun: Begun::default(),
         }
-    }
-
-    /// Somebody will take with [`Client::next_begun`] what this notes.
-    pub fn follow_answers(&mut self) {
-        self.begun.asked = true;
-        self.begun.answers.reserve(self.streams.lanes() as usize);
-    }
-
-    /// The offset of what is fed next; it counts on from there.
-    pub const fn feed_from(&mut self, offset: u64) {
-        self.begun.at = offset;
-    }
-
-    /// An answer whose head came: its lane, and the offset of its first frame. To be taken after each `feed`.
-    #[inline]
-    pub fn next_begun(&mut self) -> Option<(u32, u64)> {
-        self.begun.answers.pop()
-    }
-
-    /// Where the frame or header block began that has not ended.
-    #[must_use]
-    pub fn open_from(&self) -> Option<u64> {
-        self.is_midway().then_some(self.begun.frame_from)
     }
 
     /// Writes the preface: no push, windows wide open, since nothing of an answer is kept (RFC 9113 section 3.4).
