@@ -65,7 +65,8 @@ impl Watch {
         }
     }
 
-    /// Looks whether the engine runs at all; meant for every 100 ms or so.
+    /// Looks whether the engine runs at all: at each row, and more often where a caller has the time; every 100 ms or so
+    /// is meant.
     pub(crate) fn look(&mut self) {
         let now = monotonic_nanos();
         if now.0.saturating_sub(self.looked.0) >= LOOK_EVERY.0 {
@@ -88,6 +89,7 @@ impl Watch {
         self.busy.add(snapshot.core, &snapshot.time);
         if let Some(row) = self.timeline.add(snapshot) {
             self.progress.show(row);
+            self.look();
         }
     }
 
