@@ -86,6 +86,7 @@ fn record(times: u64) {
             first_byte_ns: Some(sent + response_ns(i) - 1),
             done_ns: sent + response_ns(i),
             bytes_in: 300,
+            kernel: brunt_model::sample::Kernel::Off,
             outcome: Outcome::Completed(200),
         };
         stats.record(0, black_box(&sample), true, LATE_OVER_NS);

@@ -17,8 +17,8 @@ use clap_complete::Shell;
 
 pub(crate) use self::protocol::{ProtocolFlags, TlsFlags};
 pub(crate) use self::run::{
-    ArrivalsChoice, ConnectionFlags, EngineFlags, IoChoice, LoadFlags, OutputFlags, PaceChoice,
-    RequestFlags, RunFlags,
+    ArrivalsChoice, ConnectionFlags, EngineFlags, IoChoice, LoadFlags, OutputFlags, PaceChoice, RequestFlags,
+    RunFlags,
 };
 use self::values::OutputSpec;
 

@@ -201,7 +201,7 @@ fn why_not_precise(cores: &[CoreId], sight: &Sight) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use brunt_model::schedule::{Arrivals, Schedule, Shape};
-    use brunt_model::units::Rate;
+    use brunt_model::units::{Nanos, Rate};
 
     use super::*;
 
