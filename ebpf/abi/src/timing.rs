@@ -13,16 +13,11 @@ pub const MARK_NAME: i32 = 1;
 /// The value of the option, 8 bytes in the machine's order: the slot, then its generation.
 pub type MarkValue = [u32; 2];
 
-/// The stamps of one connection: one cache line.
+/// The stamps of one connection. What changes with each request is on one cache line: both directions write it, often
+/// from two CPUs.
 #[repr(C, align(64))]
 #[derive(Copy, Clone, PartialEq, Eq, Default, Debug)]
 pub struct Slot {
-    /// Tells this connection from the one that had the slot before.
-    pub generation: u64,
-    /// The first SYN left.
-    pub syn_ns: u64,
-    /// The SYN-ACK arrived.
-    pub synack_ns: u64,
     /// The first byte of the newest request left; 0: none yet. A request begins with the first new payload after
     /// an answer began to arrive.
     pub out_ns: u64,
@@ -32,6 +27,17 @@ pub struct Slot {
     pub in_ns: u64,
     /// Its stream offset.
     pub in_from: u64,
+    /// Payload bytes so far, sent and arrived in order.
+    pub out_total: u64,
+    pub in_total: u64,
+    /// Not 0: a request left and no answer to it has begun to arrive.
+    pub awaiting: u64,
+    /// Tells this connection from the one that had the slot before.
+    pub generation: u64,
+    /// The first SYN left.
+    pub syn_ns: u64,
+    /// The SYN-ACK arrived.
+    pub synack_ns: u64,
     /// Segments sent again, SYN included.
     pub retransmits: u64,
 }
@@ -61,5 +67,7 @@ pub struct Log {
 }
 
 const _: () = assert!(LOG_ENTRIES.is_power_of_two(), "the kernel programs mask the index");
-const _: () = assert!(size_of::<Slot>() == 64, "a slot is one cache line");
+const _: () =
+    assert!(core::mem::offset_of!(Slot, syn_ns) == 64, "what is written for each request is one cache line");
+const _: () = assert!(size_of::<Slot>() == 128, "a slot is laid out the same on both sides");
 const _: () = assert!(size_of::<Log>() == 2_112, "a log is laid out the same on both sides");

@@ -29,7 +29,6 @@ pub(crate) fn mark(ctx: &SockoptContext) -> i32 {
             return REFUSE;
         };
         (state.slot, state.generation) = (index, generation);
-        (state.out_total, state.in_total, state.awaiting) = (0, 0, 0);
         empty(slot, generation);
         if memory::logs()
             && let Some(log) = memory::log(index)
@@ -48,6 +47,9 @@ pub(crate) fn mark(ctx: &SockoptContext) -> i32 {
 unsafe fn empty(slot: *mut Slot, generation: u32) {
     // SAFETY: the caller's promise.
     unsafe {
+        memory::put(&raw mut (*slot).out_total, 0);
+        memory::put(&raw mut (*slot).in_total, 0);
+        memory::put(&raw mut (*slot).awaiting, 0);
         memory::put(&raw mut (*slot).syn_ns, 0);
         memory::put(&raw mut (*slot).synack_ns, 0);
         memory::put(&raw mut (*slot).out_ns, 0);

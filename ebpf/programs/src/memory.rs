@@ -41,19 +41,15 @@ pub(crate) static GRANTED: LpmTrie<[u8; 16], Ports, 1024> = LpmTrie::new();
 #[btf_map]
 pub(crate) static RESERVED: LpmTrie<[u8; 16], Ports, 1024> = LpmTrie::new();
 
-/// What is kept with each socket.
+/// What is kept with each socket; it seldom changes.
 #[repr(C)]
 #[derive(Copy, Clone)]
 pub(crate) struct State {
     pub(crate) slot: u32,
     pub(crate) generation: u32,
-    /// Payload bytes so far, and the sequence number of the next one.
-    pub(crate) out_total: u64,
-    pub(crate) in_total: u64,
-    pub(crate) out_next: u32,
-    pub(crate) in_next: u32,
-    /// A request left and no answer to it has begun to arrive.
-    pub(crate) awaiting: u32,
+    /// Sequence numbers of the first byte in each direction.
+    pub(crate) out_first: u32,
+    pub(crate) in_first: u32,
     /// Under which policy the connection was let out; 0: none yet.
     pub(crate) allowed_at: u32,
 }

@@ -42,26 +42,27 @@ pub(crate) fn sent(segment: &Segment, state: &mut State) {
         return;
     }
     let Some(slot) = slot_of(state) else { return };
-    let end = segment.sequence.wrapping_add(segment.len);
-    if segment.sequence != state.out_next {
+    // SAFETY: a value of the map, here and below; one socket sends on one CPU at a time.
+    let from = unsafe { (*slot).out_total };
+    let next = state.out_first.wrapping_add(from as u32);
+    let new = segment.sequence.wrapping_add(segment.len).wrapping_sub(next);
+    if segment.sequence != next {
         again(slot);
-        if !is_before(state.out_next, end) {
+        if new as i32 <= 0 {
             return;
         }
     }
-    let (instant, from) = (now(), state.out_total);
-    state.out_total = from + u64::from(end.wrapping_sub(state.out_next));
-    state.out_next = end;
-    if memory::logs() {
-        if let Some(log) = memory::log(state.slot) {
-            // SAFETY: a value of the map.
-            unsafe { append_out(log, state.out_total, instant) };
-        }
-    } else if state.awaiting == 0 {
-        state.awaiting = 1;
-        // SAFETY: as above. The instant of the answer is emptied first: a reader that sees it does not take it for an answer to
-        // this request, whose offset comes last.
-        unsafe {
+    let (instant, total) = (now(), from + u64::from(new));
+    // SAFETY: as above. The instant of the answer is emptied first: a reader that sees it does not take it for an answer to
+    // this request, whose offset comes last.
+    unsafe {
+        memory::put(&raw mut (*slot).out_total, total);
+        if memory::logs() {
+            if let Some(log) = memory::log(state.slot) {
+                append_out(log, total, instant);
+            }
+        } else if (*slot).awaiting == 0 {
+            memory::put(&raw mut (*slot).awaiting, 1);
             memory::put(&raw mut (*slot).in_ns, 0);
             memory::put(&raw mut (*slot).out_ns, instant);
             memory::put(&raw mut (*slot).out_from, from);
@@ -80,7 +81,7 @@ fn syn_sent(segment: &Segment, state: &mut State) {
             again(slot);
         }
     }
-    state.out_next = segment.sequence.wrapping_add(1);
+    state.out_first = segment.sequence.wrapping_add(1);
 }
 
 #[inline(always)]
@@ -100,27 +101,29 @@ pub(crate) fn received(ctx: &SkBuffContext, segment: &Segment, state: &mut State
     }
     let Some(slot) = slot_of(state) else { return };
     let end = segment.sequence.wrapping_add(segment.len);
-    if segment.sequence != state.in_next {
-        if is_before(state.in_next, segment.sequence) {
-            catch_up(ctx, state);
+    // SAFETY: a value of the map, here and below; one socket receives on one CPU at a time.
+    let mut from = unsafe { (*slot).in_total };
+    let mut next = state.in_first.wrapping_add(from as u32);
+    if segment.sequence != next {
+        if is_before(next, segment.sequence) {
+            from = catch_up(ctx, state, slot, from, next);
+            next = state.in_first.wrapping_add(from as u32);
         }
         // Ahead of a gap, or nothing new.
-        if is_before(state.in_next, segment.sequence) || !is_before(state.in_next, end) {
+        if is_before(next, segment.sequence) || !is_before(next, end) {
             return;
         }
     }
-    let (instant, from) = (now(), state.in_total);
-    state.in_total = from + u64::from(end.wrapping_sub(state.in_next));
-    state.in_next = end;
-    if memory::logs() {
-        if let Some(log) = memory::log(state.slot) {
-            // SAFETY: a value of the map.
-            unsafe { append_in(log, state.in_total, instant) };
-        }
-    } else if state.awaiting != 0 {
-        state.awaiting = 0;
-        // SAFETY: as above.
-        unsafe {
+    let (instant, total) = (now(), from + u64::from(end.wrapping_sub(next)));
+    // SAFETY: as above.
+    unsafe {
+        memory::put(&raw mut (*slot).in_total, total);
+        if memory::logs() {
+            if let Some(log) = memory::log(state.slot) {
+                append_in(log, total, instant);
+            }
+        } else if (*slot).awaiting != 0 {
+            memory::put(&raw mut (*slot).awaiting, 0);
             memory::put(&raw mut (*slot).in_from, from);
             memory::put(&raw mut (*slot).in_ns, instant);
         }
@@ -129,7 +132,7 @@ pub(crate) fn received(ctx: &SkBuffContext, segment: &Segment, state: &mut State
 
 #[inline(always)]
 fn syn_received(segment: &Segment, state: &mut State) {
-    state.in_next = segment.sequence.wrapping_add(1);
+    state.in_first = segment.sequence.wrapping_add(1);
     if let Some(slot) = slot_of(state) {
         // SAFETY: a value of the map.
         unsafe {
@@ -140,34 +143,38 @@ fn syn_received(segment: &Segment, state: &mut State) {
     }
 }
 
-/// A gap was filled, and what had come ahead of it became readable then: at an instant that nobody saw.
+/// A gap was filled, and what had come ahead of it became readable then: at an instant that nobody saw. Returns the
+/// offset up to which everything has come.
 #[inline(always)]
-fn catch_up(ctx: &SkBuffContext, state: &mut State) {
+fn catch_up(ctx: &SkBuffContext, state: &State, slot: *mut Slot, from: u64, next: u32) -> u64 {
     // SAFETY: the context is the kernel's, and null is checked at each step.
-    let next = unsafe {
+    let readable = unsafe {
         let socket = (*ctx.skb.skb).__bindgen_anon_2.sk;
         if socket.is_null() {
-            return;
+            return from;
         }
         let tcp = bpf_tcp_sock(socket);
         if tcp.is_null() {
-            return;
+            return from;
         }
         (*tcp).rcv_nxt
     };
-    if !is_before(state.in_next, next) {
-        return;
+    if !is_before(next, readable) {
+        return from;
     }
-    state.in_total += u64::from(next.wrapping_sub(state.in_next));
-    state.in_next = next;
-    // The answer began in there.
-    state.awaiting = 0;
-    if memory::logs()
-        && let Some(log) = memory::log(state.slot)
-    {
-        // SAFETY: a value of the map.
-        unsafe { append_in(log, state.in_total, 0) };
+    let total = from + u64::from(readable.wrapping_sub(next));
+    // SAFETY: values of maps.
+    unsafe {
+        memory::put(&raw mut (*slot).in_total, total);
+        // The answer began in there.
+        memory::put(&raw mut (*slot).awaiting, 0);
+        if memory::logs()
+            && let Some(log) = memory::log(state.slot)
+        {
+            append_in(log, total, 0);
+        }
     }
+    total
 }
 
 /// # Safety
