@@ -152,7 +152,12 @@ impl Measuring {
     /// Waits for the process in which the engine runs.
     #[must_use]
     pub fn engine(&self) -> Pid {
-        clock::until("the engine process", DEADLINE, || self.running.children().first().copied())
+        // A loader may be another child.
+        let is_engine = |pid: &Pid| {
+            let line = std::fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).unwrap_or_default();
+            line.split(|&byte| byte == 0).nth(1) == Some(b"engine")
+        };
+        clock::until("the engine process", DEADLINE, || self.running.children().into_iter().find(is_engine))
     }
 
     /// Waits for the end and reads the result.

@@ -12,7 +12,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::net::{AddressFamily, SocketType, bind, listen, socket};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with};
 
 use crate::netns::{Namespace, Setting};
 use crate::wire::{Act, Wire, accept_all};
@@ -115,7 +115,7 @@ fn serve_after(listener: &TcpListener, delay: Duration, held: &Receiver<()>, sto
 }
 
 fn listener() -> io::Result<TcpListener> {
-    let socket = socket(AddressFamily::INET, SocketType::STREAM, None)?;
+    let socket = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     bind(&socket, &SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)))?;
     listen(&socket, BACKLOG)?;
     let listener = TcpListener::from(socket);

@@ -40,7 +40,7 @@ impl Loss {
                 tcp flags psh goto lose
                 meta l4proto tcp meta length > {HEADERS_MAX} goto lose
             }}
-            chain lose {{ {condition} counter drop }}"
+            chain lose {{ {condition} counter drop; }}"
         );
         // A chain must be there before a rule leads to it.
         let table = Table::make_or_skip(test, Some(receiver), &format!("chain lose {{ }}\n{chains}"))?;

@@ -63,6 +63,13 @@ impl Namespace {
         ["ip", "netns", "exec", &self.name]
     }
 
+    /// The words that make a command run on this network alone: unlike [`Namespace::wrapper`] it keeps its mounts, and
+    /// so its cgroups.
+    #[must_use]
+    pub fn network_wrapper(&self) -> [String; 2] {
+        ["nsenter".to_owned(), format!("--net=/run/netns/{}", self.name)]
+    }
+
     /// Calls this on a thread of its own that is inside. Sockets stay in the namespace they were made in, so what it
     /// gives back may be used from anywhere.
     ///

@@ -138,7 +138,8 @@ impl Supervisor {
         let sent = self.stdin.as_mut().map_or(Ok(()), |stdin| write_all(stdin, &frame));
         self.refused = match sent {
             Ok(()) => None,
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Some(Broken::Gone),
+            // It has ended, or ends because of what it says meanwhile: that is read first.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => None,
             Err(error) => Some(Broken::Wrong(format!("did not take its job ({error})"))),
         };
         Ok(())

@@ -1,0 +1,22 @@
+//! The kernel's part: its time stamps against the truth, what the verdict makes of planted faults, and how far the
+//! stamps reach. Needs root and the kernel that Brunt is for; with `BRUNT_MUST_RUN` set nothing may be skipped.
+
+#[path = "kernel/coverage.rs"]
+mod coverage;
+#[path = "kernel/faults.rs"]
+mod faults;
+#[path = "kernel/truth.rs"]
+mod truth;
+
+use std::fs::OpenOptions;
+use std::io::Write as _;
+
+/// Both I/O drivers.
+pub(crate) const IO: [&str; 2] = ["uring", "epoll"];
+
+/// Adds a line to the table that `BRUNT_KERNEL_TABLE` names, where it does.
+pub(crate) fn note(line: &str) {
+    let Some(path) = std::env::var_os("BRUNT_KERNEL_TABLE") else { return };
+    let mut file = OpenOptions::new().create(true).append(true).open(path).expect("the table can be written");
+    writeln!(file, "{line}").expect("the table can be written");
+}
