@@ -52,7 +52,7 @@ impl Server {
             let text = format!(
                 "user {uid} may not use this loader; it is started with --peer-uid for those who may"
             );
-            let _ = send(socket.as_fd(), &Reply::new(Status::Refused, text).encode(), &[]);
+            let _ = send(socket.as_fd(), &Reply::new(Status::Stranger, text).encode(), &[]);
             return;
         }
         if self.sessions.len() >= SESSIONS_MAX {
@@ -74,8 +74,7 @@ impl Server {
             }
             let ready = self.wait()?;
             self.serve(&ready);
-            self.leftovers =
-                std::mem::take(&mut self.leftovers).into_iter().filter(|name| !self.clear(name)).collect();
+            self.clear_leftovers();
         }
         self.end()
     }
@@ -136,14 +135,19 @@ impl Server {
         let folders = self.house.pins.as_ref().and_then(|pins| fs::read_dir(pins).ok());
         let names =
             folders.into_iter().flatten().flatten().filter_map(|entry| entry.file_name().into_string().ok());
-        let names: Vec<_> = names.filter(|name| name.starts_with("brunt-")).collect();
-        for name in names {
-            if self.clear(&name) {
-                say(&format!("removed what an earlier loader left: {name}"));
-            } else {
-                say(&format!("an earlier loader's guard stays for processes that still run: {name}"));
-                self.leftovers.push(name);
-            }
+        self.leftovers = names.filter(|name| name.starts_with("brunt-") && !has_keeper(name)).collect();
+        self.clear_leftovers();
+        for name in &self.leftovers {
+            say(&format!("an earlier loader's guard stays for processes that still run: {name}"));
+        }
+    }
+
+    fn clear_leftovers(&mut self) {
+        let names = std::mem::take(&mut self.leftovers);
+        let (cleared, staying): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| self.clear(name));
+        self.leftovers = staying;
+        for name in cleared {
+            say(&format!("removed what an earlier loader left: {name}"));
         }
     }
 
@@ -175,6 +179,14 @@ impl Server {
         }
         Ok(())
     }
+}
+
+/// Does the loader that made this session still run? Then it is not ours to clear, empty as its cgroup may be just now.
+/// The number of a loader that is gone may have become ours.
+fn has_keeper(name: &str) -> bool {
+    let Some(pid) = name.split('-').nth(1).and_then(|pid| pid.parse::<u32>().ok()) else { return false };
+    let command = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    pid != std::process::id() && command.trim_end() == "brunt-loader"
 }
 
 /// The cgroup of this name, wherever it is in the tree.
