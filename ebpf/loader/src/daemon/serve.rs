@@ -1,9 +1,7 @@
 //! The loop: one thread, all sessions, every message bounded.
 
-use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -12,7 +10,7 @@ use brunt_loader::wire::{Op, REQUEST_LEN, Reply, Request, Status};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{SocketFlags, accept_with, sockopt};
 
-use super::cgroups;
+use super::leftovers::Leftovers;
 use super::session::{House, Peer, Session};
 
 /// Runs on one host at a time.
@@ -33,14 +31,12 @@ pub(crate) struct Server {
     peers: Vec<u32>,
     sessions: Vec<Session>,
     begun: u64,
-    /// Guards of an earlier loader whose processes still ran.
-    leftovers: Vec<String>,
 }
 
 impl Server {
     /// With a listener, or with the one peer of `once`.
     pub(crate) const fn new(house: House, listener: Option<OwnedFd>, peers: Vec<u32>) -> Self {
-        Self { house, listener, peers, sessions: Vec::new(), begun: 0, leftovers: Vec::new() }
+        Self { house, listener, peers, sessions: Vec::new(), begun: 0 }
     }
 
     /// Takes a connected peer, if it is one that may ask.
@@ -67,14 +63,14 @@ impl Server {
 
     /// Serves until a signal ends it, or without a listener until the last peer is gone.
     pub(crate) fn run(mut self, signals: &Signals) -> io::Result<()> {
-        self.find_leftovers();
+        let mut leftovers = Leftovers::find(&self.house);
         while !signals.end.load(Ordering::Relaxed) && (self.listener.is_some() || !self.sessions.is_empty()) {
             if signals.kill.swap(false, Ordering::Relaxed) {
                 self.kill_all();
             }
             let ready = self.wait()?;
             self.serve(&ready);
-            self.clear_leftovers();
+            leftovers.clear(&self.house);
         }
         self.end()
     }
@@ -130,45 +126,6 @@ impl Server {
         say("kill switch: nothing leaves guarded processes any more");
     }
 
-    /// Pins of a loader that was killed. Fences around processes that still run stay until those are gone.
-    fn find_leftovers(&mut self) {
-        let folders = self.house.pins.as_ref().and_then(|pins| fs::read_dir(pins).ok());
-        let names =
-            folders.into_iter().flatten().flatten().filter_map(|entry| entry.file_name().into_string().ok());
-        self.leftovers = names.filter(|name| name.starts_with("brunt-") && !has_keeper(name)).collect();
-        self.clear_leftovers();
-        for name in &self.leftovers {
-            say(&format!("an earlier loader's guard stays for processes that still run: {name}"));
-        }
-    }
-
-    fn clear_leftovers(&mut self) {
-        let names = std::mem::take(&mut self.leftovers);
-        let (cleared, staying): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| self.clear(name));
-        self.leftovers = staying;
-        for name in cleared {
-            say(&format!("removed what an earlier loader left: {name}"));
-        }
-    }
-
-    /// Removes what is left of a session, unless processes are in its cgroup.
-    fn clear(&self, name: &str) -> bool {
-        let cgroup = find(&self.house.cgroups, name);
-        if cgroup.as_ref().is_some_and(|path| !cgroups::is_empty(path)) {
-            return false;
-        }
-        if let Some(folder) = self.house.pins.as_ref().map(|pins| pins.join(name)) {
-            for pin in fs::read_dir(&folder).into_iter().flatten().flatten() {
-                let _ = fs::remove_file(pin.path());
-            }
-            let _ = fs::remove_dir(&folder);
-        }
-        if let Some(path) = cgroup {
-            let _ = fs::remove_dir(path);
-        }
-        true
-    }
-
     fn end(self) -> io::Result<()> {
         for session in self.sessions {
             match session.leave() {
@@ -179,38 +136,6 @@ impl Server {
         }
         Ok(())
     }
-}
-
-/// Does the loader that made this session still run? Then it is not ours to clear, empty as its cgroup may be just now.
-/// The number of a loader that is gone may have become ours.
-fn has_keeper(name: &str) -> bool {
-    let Some(pid) = name.split('-').nth(1).and_then(|pid| pid.parse::<u32>().ok()) else { return false };
-    let command = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-    pid != std::process::id() && command.trim_end() == "brunt-loader"
-}
-
-/// The cgroup of this name, wherever it is in the tree.
-fn find(top: &std::path::Path, name: &str) -> Option<PathBuf> {
-    /// More cgroups than this has no host that generates load.
-    const LOOKED_AT_MAX: usize = 10_000;
-    let mut to_see = vec![top.to_path_buf()];
-    let mut seen = 0;
-    while let Some(path) = to_see.pop() {
-        seen += 1;
-        if seen > LOOKED_AT_MAX {
-            return None;
-        }
-        if path.file_name().is_some_and(|own| own == name) {
-            return Some(path);
-        }
-        let children = fs::read_dir(&path).into_iter().flatten().flatten();
-        to_see.extend(
-            children
-                .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
-                .map(|entry| entry.path()),
-        );
-    }
-    None
 }
 
 /// A line of the log; standard error is where systemd reads it.
