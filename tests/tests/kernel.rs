@@ -4,5 +4,7 @@
 mod absent;
 #[path = "kernel/common.rs"]
 mod common;
+#[path = "kernel/exclusive.rs"]
+mod exclusive;
 #[path = "kernel/loader.rs"]
 mod loader;
