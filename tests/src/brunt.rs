@@ -152,12 +152,7 @@ impl Measuring {
     /// Waits for the process in which the engine runs.
     #[must_use]
     pub fn engine(&self) -> Pid {
-        // A loader may be another child.
-        let is_engine = |pid: &Pid| {
-            let line = std::fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).unwrap_or_default();
-            line.split(|&byte| byte == 0).nth(1) == Some(b"engine")
-        };
-        clock::until("the engine process", DEADLINE, || self.running.children().into_iter().find(is_engine))
+        engine_of(&self.running)
     }
 
     /// Waits for the end and reads the result.
@@ -179,6 +174,17 @@ impl Measuring {
         drop(self.directory);
         Measured { ended, report, json }
     }
+}
+
+/// Waits for the process in which the engine of a run runs.
+#[must_use]
+pub fn engine_of(running: &Running) -> Pid {
+    // A loader may be another child.
+    let is_engine = |pid: &Pid| {
+        let line = std::fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).unwrap_or_default();
+        line.split(|&byte| byte == 0).nth(1) == Some(b"engine")
+    };
+    clock::until("the engine process", DEADLINE, || running.children().into_iter().find(is_engine))
 }
 
 /// A run that has ended, with its result.

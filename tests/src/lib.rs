@@ -15,6 +15,7 @@ pub mod formats;
 pub mod garbage;
 pub mod hog;
 pub mod listen_queue;
+pub mod loader;
 pub mod loss;
 pub mod netns;
 mod nft;

@@ -84,10 +84,19 @@ impl Running {
     /// # Panics
     /// When it cannot be started.
     #[must_use]
-    pub fn start(mut command: Command) -> Self {
+    pub fn start(command: Command) -> Self {
+        Self::start_with(command, Stdio::null())
+    }
+
+    /// The same, with this as its standard input.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    #[must_use]
+    pub fn start_with(mut command: Command, stdin: Stdio) -> Self {
         let output = [(); 2].map(|()| tempfile::tempfile().expect("a temporary file can be made"));
         let handle = |file: &File| file.try_clone().expect("a file can be duplicated");
-        command.stdin(Stdio::null()).stdout(handle(&output[0])).stderr(handle(&output[1])).process_group(0);
+        command.stdin(stdin).stdout(handle(&output[0])).stderr(handle(&output[1])).process_group(0);
         let words = std::iter::once(command.get_program()).chain(command.get_args());
         let what = words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ");
         let start = clock::now();

@@ -1,10 +1,18 @@
-//! The kernel's part: its time stamps against the truth, what the verdict makes of planted faults, and how far the
-//! stamps reach. Needs root and the kernel that Brunt is for; with `BRUNT_MUST_RUN` set nothing may be skipped.
+//! The kernel's part of a run, by way of a loader: time stamps against the truth, how far they reach, what the verdict makes of
+//! planted faults, the guard, and what is there when they are not. Needs root and the kernel that Brunt is for; with `BRUNT_MUST_RUN` set nothing may be skipped.
 
+#[path = "kernel/absent.rs"]
+mod absent;
+#[path = "kernel/common.rs"]
+mod common;
 #[path = "kernel/coverage.rs"]
 mod coverage;
+#[path = "kernel/exclusive.rs"]
+mod exclusive;
 #[path = "kernel/faults.rs"]
 mod faults;
+#[path = "kernel/loader.rs"]
+mod loader;
 #[path = "kernel/truth.rs"]
 mod truth;
 

@@ -59,12 +59,20 @@ impl Session {
     /// # Errors
     /// When no sound answer came in time.
     pub fn ask(&self, request: &Request) -> Result<(Reply, Vec<OwnedFd>), SessionError> {
-        send(self.socket.as_fd(), &request.encode(), &[])?;
+        let sent = send(self.socket.as_fd(), &request.encode(), &[]);
+        // A loader that does not serve us says so and hangs up, maybe before it is asked; the answer is there all the same.
+        if !matches!(sent, Ok(()) | Err(rustix::io::Errno::PIPE | rustix::io::Errno::CONNRESET)) {
+            sent?;
+        }
         let mut bytes = [0; REPLY_LEN];
         if !is_ready(self.socket.as_fd(), ANSWER_WITHIN)? {
             return Err(SessionError::Late);
         }
-        let (len, fds) = receive(self.socket.as_fd(), &mut bytes)?;
+        let (len, fds) = match receive(self.socket.as_fd(), &mut bytes) {
+            // It is reported before what was sent ahead of it, and once.
+            Err(rustix::io::Errno::CONNRESET) => receive(self.socket.as_fd(), &mut bytes)?,
+            received => received?,
+        };
         if len == 0 {
             return Err(SessionError::Gone);
         }
@@ -173,6 +181,20 @@ mod tests {
         drop(theirs);
         assert!(session.is_gone());
         assert!(matches!(session.ask(&Request::new(Op::Status)), Err(SessionError::Gone)));
+    }
+
+    #[test]
+    fn who_is_turned_away_hears_why() {
+        let reply = Reply::new(Status::Stranger, "not you");
+        let (session, theirs) = pair();
+        send(theirs.as_fd(), &reply.encode(), &[]).unwrap();
+        drop(theirs);
+        assert_eq!(session.ask(&Request::new(Op::Open)).unwrap().0, reply, "asked too late");
+        let (session, theirs) = pair();
+        send(session.socket.as_fd(), b"asked before", &[]).unwrap();
+        send(theirs.as_fd(), &reply.encode(), &[]).unwrap();
+        drop(theirs);
+        assert_eq!(session.ask(&Request::new(Op::Open)).unwrap().0, reply, "its question was not read");
     }
 
     #[test]

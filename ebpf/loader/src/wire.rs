@@ -62,6 +62,8 @@ pub enum Status {
     Unable = 2,
     /// Not a request that makes sense at this point.
     Wrong = 3,
+    /// The peer's user is none that the loader serves.
+    Stranger = 4,
 }
 
 /// What the loader answers.
@@ -186,6 +188,7 @@ impl Reply {
             1 => Status::Refused,
             2 => Status::Unable,
             3 => Status::Wrong,
+            4 => Status::Stranger,
             _ => return Err(Malformed),
         };
         let mut denied = [0; REASONS];
@@ -241,6 +244,11 @@ mod tests {
         assert_eq!(Request::decode(&request().encode()), Ok(request()));
         let reply = Reply { denied: [1, 2, 3, 4, 5], ..Reply::new(Status::Unable, "no BTF here") };
         assert_eq!(Reply::decode(&reply.encode()), Ok(reply));
+        let statuses = [Status::Done, Status::Refused, Status::Unable, Status::Wrong, Status::Stranger];
+        for status in statuses {
+            let reply = Reply::new(status, "");
+            assert_eq!(Reply::decode(&reply.encode()), Ok(reply));
+        }
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub struct Rules {
     /// Inherited descriptors that the process needs, such as the memory of kernel programs: they must be open. They are
     /// held to the same rules as all others.
     pub keep: Vec<RawFd>,
-    /// Targets may be unix sockets that have a path.
+    /// Targets may be unix sockets that have a path. Who may connect to one is decided by its user, so that is kept.
     pub unix_sockets: bool,
 }
 
@@ -103,7 +103,7 @@ pub fn enter(rules: &Rules) -> Result<Entered, JailError> {
         return Err(JailError::Threads(threads));
     }
     let mut parts = vec![Part::on("descriptors", "no socket was inherited".to_owned())];
-    parts.extend(privileges::give_up()?);
+    parts.extend(privileges::give_up(rules.unix_sockets)?);
     // Last, because the steps before read /proc.
     parts.push(files::close(rules.unix_sockets));
     Ok(Entered { parts })

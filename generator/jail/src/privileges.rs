@@ -14,15 +14,23 @@ use crate::{JailError, Part};
 /// The user and group that own nothing ("nobody").
 const NOBODY: u32 = 65_534;
 
-/// Gives up everything, and looks whether it is gone.
-pub(crate) fn give_up() -> Result<Vec<Part>, JailError> {
+/// Gives up everything, and looks whether it is gone. `keep_user`: but for the user, without whom nothing else of root's is
+/// there.
+pub(crate) fn give_up(keep_user: bool) -> Result<Vec<Part>, JailError> {
     // No file with a set-user-ID bit or capabilities gives any back, and filters may be installed without privilege.
     rustix::thread::set_no_new_privs(true)
         .map_err(|errno| system("set no_new_privs", "Linux 3.5 has it", errno))?;
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })
         .map_err(|errno| system("set the limit on core dumps", "let the process lower its limits", errno))?;
     empty_bounding_set();
-    let identity = become_nobody()?;
+    let identity = if keep_user {
+        Part::off(
+            "user",
+            "kept, because the target is a unix socket, which others may not be let reach".to_owned(),
+        )
+    } else {
+        become_nobody()?
+    };
     empty_all_sets()?;
     // A change of user makes a process dumpable by the setting of the host, so this comes after it.
     set_dumpable_behavior(DumpableBehavior::NotDumpable)

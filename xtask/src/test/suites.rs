@@ -109,7 +109,8 @@ const IP: Tool = Tool { program: "ip", package: "iproute2" };
 const NFT: Tool = Tool { program: "nft", package: "nftables" };
 /// Sets the limits of such a namespace.
 const SYSCTL: Tool = Tool { program: "sysctl", package: "procps" };
-const BUILD_BRUNT: Step = Step { name: "build brunt", work: Work::Build(&["build", "-p", "brunt-cli"]) };
+const BUILD_BRUNT: Step =
+    Step { name: "build brunt", work: Work::Build(&["build", "-p", "brunt-cli", "-p", "brunt-loader"]) };
 const HARNESS: Step = Step {
     name: "harness",
     work: Work::Tests(&["-p", "brunt-tests", "--lib", "--test", "harness"], &["--test-threads=1"]),

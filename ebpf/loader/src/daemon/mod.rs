@@ -3,6 +3,7 @@
 mod cgroups;
 mod confine;
 mod kernel;
+mod leftovers;
 pub(crate) mod options;
 pub(crate) mod serve;
 mod session;

@@ -1,9 +1,7 @@
 //! The loop: one thread, all sessions, every message bounded.
 
-use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -12,7 +10,7 @@ use brunt_loader::wire::{Op, REQUEST_LEN, Reply, Request, Status};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{SocketFlags, accept_with, sockopt};
 
-use super::cgroups;
+use super::leftovers::Leftovers;
 use super::session::{House, Peer, Session};
 
 /// Runs on one host at a time.
@@ -33,14 +31,12 @@ pub(crate) struct Server {
     peers: Vec<u32>,
     sessions: Vec<Session>,
     begun: u64,
-    /// Guards of an earlier loader whose processes still ran.
-    leftovers: Vec<String>,
 }
 
 impl Server {
     /// With a listener, or with the one peer of `once`.
     pub(crate) const fn new(house: House, listener: Option<OwnedFd>, peers: Vec<u32>) -> Self {
-        Self { house, listener, peers, sessions: Vec::new(), begun: 0, leftovers: Vec::new() }
+        Self { house, listener, peers, sessions: Vec::new(), begun: 0 }
     }
 
     /// Takes a connected peer, if it is one that may ask.
@@ -52,7 +48,7 @@ impl Server {
             let text = format!(
                 "user {uid} may not use this loader; it is started with --peer-uid for those who may"
             );
-            let _ = send(socket.as_fd(), &Reply::new(Status::Refused, text).encode(), &[]);
+            let _ = send(socket.as_fd(), &Reply::new(Status::Stranger, text).encode(), &[]);
             return;
         }
         if self.sessions.len() >= SESSIONS_MAX {
@@ -67,15 +63,14 @@ impl Server {
 
     /// Serves until a signal ends it, or without a listener until the last peer is gone.
     pub(crate) fn run(mut self, signals: &Signals) -> io::Result<()> {
-        self.find_leftovers();
+        let mut leftovers = Leftovers::find(&self.house);
         while !signals.end.load(Ordering::Relaxed) && (self.listener.is_some() || !self.sessions.is_empty()) {
             if signals.kill.swap(false, Ordering::Relaxed) {
                 self.kill_all();
             }
             let ready = self.wait()?;
             self.serve(&ready);
-            self.leftovers =
-                std::mem::take(&mut self.leftovers).into_iter().filter(|name| !self.clear(name)).collect();
+            leftovers.clear(&self.house);
         }
         self.end()
     }
@@ -131,40 +126,6 @@ impl Server {
         say("kill switch: nothing leaves guarded processes any more");
     }
 
-    /// Pins of a loader that was killed. Fences around processes that still run stay until those are gone.
-    fn find_leftovers(&mut self) {
-        let folders = self.house.pins.as_ref().and_then(|pins| fs::read_dir(pins).ok());
-        let names =
-            folders.into_iter().flatten().flatten().filter_map(|entry| entry.file_name().into_string().ok());
-        let names: Vec<_> = names.filter(|name| name.starts_with("brunt-")).collect();
-        for name in names {
-            if self.clear(&name) {
-                say(&format!("removed what an earlier loader left: {name}"));
-            } else {
-                say(&format!("an earlier loader's guard stays for processes that still run: {name}"));
-                self.leftovers.push(name);
-            }
-        }
-    }
-
-    /// Removes what is left of a session, unless processes are in its cgroup.
-    fn clear(&self, name: &str) -> bool {
-        let cgroup = find(&self.house.cgroups, name);
-        if cgroup.as_ref().is_some_and(|path| !cgroups::is_empty(path)) {
-            return false;
-        }
-        if let Some(folder) = self.house.pins.as_ref().map(|pins| pins.join(name)) {
-            for pin in fs::read_dir(&folder).into_iter().flatten().flatten() {
-                let _ = fs::remove_file(pin.path());
-            }
-            let _ = fs::remove_dir(&folder);
-        }
-        if let Some(path) = cgroup {
-            let _ = fs::remove_dir(path);
-        }
-        true
-    }
-
     fn end(self) -> io::Result<()> {
         for session in self.sessions {
             match session.leave() {
@@ -175,30 +136,6 @@ impl Server {
         }
         Ok(())
     }
-}
-
-/// The cgroup of this name, wherever it is in the tree.
-fn find(top: &std::path::Path, name: &str) -> Option<PathBuf> {
-    /// More cgroups than this has no host that generates load.
-    const LOOKED_AT_MAX: usize = 10_000;
-    let mut to_see = vec![top.to_path_buf()];
-    let mut seen = 0;
-    while let Some(path) = to_see.pop() {
-        seen += 1;
-        if seen > LOOKED_AT_MAX {
-            return None;
-        }
-        if path.file_name().is_some_and(|own| own == name) {
-            return Some(path);
-        }
-        let children = fs::read_dir(&path).into_iter().flatten().flatten();
-        to_see.extend(
-            children
-                .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
-                .map(|entry| entry.path()),
-        );
-    }
-    None
 }
 
 /// A line of the log; standard error is where systemd reads it.

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::facts::{Cpus, Facts, Network};
+use super::kernel;
 
 /// The default cap of an open load and what a run needs beside it.
 const OPEN_FILES_WANTED: u64 = 10_080;
@@ -33,7 +34,7 @@ pub(super) struct Finding {
 }
 
 pub(super) fn all(facts: &Facts) -> Vec<Finding> {
-    vec![
+    let host = [
         open_files(facts.open_files),
         local_ports(&facts.network),
         tw_reuse(&facts.network),
@@ -44,11 +45,12 @@ pub(super) fn all(facts: &Facts) -> Vec<Finding> {
         idle(&facts.cpus),
         quota(&facts.cpus),
         interrupts(&facts.cpus),
-        finding("eBPF", Level::Ok, "not in this build: kernel-side timing and guard are off", ""),
-    ]
+    ];
+    let parts = [kernel::timing(&facts.kernel), kernel::guard(&facts.kernel), kernel::jail(&facts.jail)];
+    host.into_iter().chain(parts).collect()
 }
 
-fn finding(name: &'static str, level: Level, figure: impl Into<String>, mend: &str) -> Finding {
+pub(super) fn finding(name: &'static str, level: Level, figure: impl Into<String>, mend: &str) -> Finding {
     let mend = (level != Level::Ok && !mend.is_empty()).then(|| mend.to_owned());
     Finding { name, level, figure: figure.into(), mend }
 }

@@ -1,20 +1,24 @@
 //! What is read of this host. A figure that cannot be had is `None`.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use brunt_model::units::CoreId;
 
+use super::kernel::Kernel;
 use crate::host::cgroup::CpuGroups;
 use crate::host::{cpu, environment, files, number_of, text_of, uring};
 
 /// One reading of everything that is judged.
-#[derive(Clone, Default, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Facts {
     pub open_files: (u64, u64),
     pub network: Network,
     pub io_uring: Option<String>,
     pub clock_source: Option<String>,
     pub cpus: Cpus,
+    pub kernel: Kernel,
+    pub jail: Vec<brunt_jail::Part>,
 }
 
 #[derive(Clone, Default, Debug)]
@@ -34,7 +38,7 @@ pub(super) struct Cpus {
     pub interrupts: Option<BTreeMap<CoreId, u64>>,
 }
 
-pub(super) fn gather() -> Facts {
+pub(super) fn gather(loader_socket: &Path) -> Facts {
     let sysctl = |name: &str| format!("/proc/sys/net/{name}");
     Facts {
         open_files: files::limits(),
@@ -46,6 +50,8 @@ pub(super) fn gather() -> Facts {
         io_uring: uring::probe().err(),
         clock_source: cpu::clock_source(),
         cpus: cpus(),
+        kernel: Kernel::of_this_host(loader_socket),
+        jail: brunt_jail::support(),
     }
 }
 
@@ -122,6 +128,6 @@ mod tests {
 
     #[test]
     fn this_host_has_cpus() {
-        assert!(!gather().cpus.idle.is_empty());
+        assert!(!cpus().idle.is_empty());
     }
 }

@@ -2,6 +2,7 @@
 
 mod checks;
 mod facts;
+mod kernel;
 
 use std::fmt::Write as _;
 
@@ -23,7 +24,7 @@ struct Diagnosis {
 }
 
 pub(crate) fn doctor(flags: &DoctorFlags) -> Result<Exit, CommandError> {
-    let findings = checks::all(&facts::gather());
+    let findings = checks::all(&facts::gather(&flags.loader_socket));
     let fit = findings.iter().all(|finding| finding.level != Level::Bad);
     let diagnosis = Diagnosis { schema_version: 1, fit, findings };
     let text = match flags.output {

@@ -10,6 +10,7 @@ pub(crate) mod values;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use brunt_loader::session::SOCKET_PATH;
 use brunt_model::units::{Bytes, Nanos};
 use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -80,6 +81,9 @@ pub(crate) struct DoctorFlags {
     /// text or json
     #[arg(short, long, value_name = "FORMAT", default_value = "text", env = "BRUNT_DOCTOR_OUTPUT")]
     pub output: DoctorFormat,
+    /// Where brunt-loader listens
+    #[arg(long, value_name = "PATH", default_value = SOCKET_PATH, env = "BRUNT_LOADER_SOCKET")]
+    pub loader_socket: PathBuf,
     /// When to use colour
     #[arg(long, value_name = "WHEN", default_value = "auto", env = "BRUNT_COLOR")]
     pub color: ColorChoice,
@@ -172,9 +176,6 @@ mod tests {
             "--cookies",
             "--once",
             "--tui",
-            "--kernel on",
-            "--guard required",
-            "--allow 10.0.0.0/8",
             "-o html=x",
             "-o ndjson",
             "-o locust",
@@ -189,7 +190,8 @@ mod tests {
 
     #[test]
     fn what_costs_nothing_to_accept_is_accepted() {
-        for typed in ["--no-tui", "--kernel off", "--kernel auto", "--guard off"] {
+        for typed in ["--no-tui", "--kernel off", "--kernel on", "--guard off", "--allow 10.0.0.0/8:80,[::1]"]
+        {
             let words = ["brunt", "run"].into_iter().chain(typed.split(' ')).chain(["http://h/"]);
             assert!(Cli::try_parse_from(words).is_ok(), "{typed}");
         }

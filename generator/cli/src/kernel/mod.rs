@@ -4,6 +4,7 @@
 //! itself, which ends with the run. What cannot be had is off with its reason, unless it was demanded.
 
 mod loader;
+mod offer;
 mod policy;
 
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -11,11 +12,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use brunt_loader::grant::{self, Grant};
-use brunt_loader::session::SessionError;
 use brunt_loader::wire::{Features, Op, Reply, Request, Status};
 use brunt_model::plan::{Endpoint, Plan};
 
 use self::loader::{Loader, begin_loader};
+pub(crate) use self::offer::{Offer, offer};
 pub(crate) use self::policy::{Refusal, check_targets};
 use crate::engine::Memory;
 use crate::host::clock::monotonic;
@@ -101,7 +102,7 @@ impl Kernel {
         let slots = plan.load.max_connections().saturating_add(u32::try_from(cores).unwrap_or(u32::MAX));
         let request = Request { slots, features, grants: grants_of(wanted, plan), ..Request::new(Op::Open) };
         let opened = begin_loader(&wanted.socket).and_then(|loader| {
-            let (reply, memory) = loader.ask(&request).map_err(|error| error.to_string())?;
+            let (reply, memory) = loader.ask(&request)?;
             Ok((loader, reply, memory))
         });
         match opened {
@@ -180,7 +181,7 @@ impl Kernel {
         let why = match reply {
             Ok((Reply { status: Status::Done, .. }, _)) => return Ok(()),
             Ok((reply, _)) => reply.text,
-            Err(error) => error.to_string(),
+            Err(error) => error,
         };
         let asked = self.features;
         self.nothing_of(asked, &why);
@@ -228,7 +229,7 @@ impl Kernel {
         }
     }
 
-    fn lose(&mut self, error: &SessionError) {
+    fn lose(&mut self, error: &str) {
         self.loader = None;
         let Features { timing, guard, .. } = self.features;
         if guard {

@@ -98,8 +98,11 @@ pub struct Thresholds {
     pub lag_share: f64,
     /// Late and dropped slots over scheduled ones.
     pub late_share: f64,
+    /// Dwell p99 may be this, or `dwell_share` of the response p50 if that is more; with fewer than `dwell_answers` it
+    /// may be anything.
     pub dwell: Nanos,
     pub dwell_share: f64,
+    pub dwell_answers: u64,
     /// A core busier than this ...
     pub busy: f64,
     /// ... for this long, in an open run.
@@ -137,6 +140,7 @@ impl Default for Thresholds {
             late_share: 0.001,
             dwell: Nanos::from_millis(1),
             dwell_share: 0.1,
+            dwell_answers: 300,
             busy: 0.95,
             busy_for: Nanos::from_secs(5),
             unknown_share: 0.001,
@@ -282,10 +286,11 @@ mod tests {
         check(|e| e.late = 11, Invalid, "11 slots late");
         check(|e| e.dropped = 11, Invalid, "connections were in use");
         check(
-            |e| e.dwell_p99 = Some(Nanos::from_millis(2)),
+            |e| (e.dwell_p99, e.kernel.known) = (Some(Nanos::from_millis(2)), 300),
             Invalid,
             "responses sat in the socket for 2.00 ms (dwell p99)",
         );
+        check(|e| (e.dwell_p99, e.kernel.known) = (Some(Nanos::from_millis(2)), 299), Pass, "");
         check(
             |e| (e.dwell_p99, e.response_p50) = (Some(Nanos::from_millis(2)), Nanos::from_millis(30)),
             Pass,
@@ -389,7 +394,10 @@ mod tests {
         let late = |e: &mut Evidence| (e.host, e.late) = (paused(ms(90)), 100);
         check(late, Status::Invalid, "cause: the engine was paused for 90.0 ms");
         let dwell = |host, busiest| {
-            move |e: &mut Evidence| (e.dwell_p99, e.host, e.busiest) = (Some(ms(3)), host, busiest)
+            move |e: &mut Evidence| {
+                (e.dwell_p99, e.host, e.busiest) = (Some(ms(3)), host, busiest);
+                e.kernel.known = 1_000;
+            }
         };
         let delayed = HostPressure { run_delay: ms(20), ..HostPressure::default() };
         for (host, busiest, word) in [

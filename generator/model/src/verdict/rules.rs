@@ -42,7 +42,9 @@ fn late(e: &Evidence, t: &Thresholds) -> Option<String> {
 
 fn dwell(e: &Evidence, t: &Thresholds) -> Option<String> {
     let dwell = e.dwell_p99?;
-    let over = dwell > t.dwell && dwell > share_of(e.response_p50, t.dwell_share);
+    // A percentile of a few answers is the one that had bad luck.
+    let enough = e.kernel.known >= t.dwell_answers;
+    let over = enough && dwell > t.dwell && dwell > share_of(e.response_p50, t.dwell_share);
     over.then(|| {
         let cause = cause_here(e, t);
         format!("responses sat in the socket for {dwell} (dwell p99): the generator read them late; cause: {cause}")
