@@ -32,7 +32,7 @@ pub(crate) struct Cli {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 pass, 1 a fault of brunt's own, 2 usage, 3 a limit failed, 4 the run is \
-invalid (the generator was the limit), 5 file or configuration invalid, 6 refused by policy, 7 not one answer arrived, \
+invalid (the generator was the limit), 5 file or configuration invalid, 6 refused, 7 not one answer arrived, \
 130 and 143 interrupted.";
 
 #[derive(Subcommand, Debug)]
@@ -162,11 +162,16 @@ mod tests {
     #[test]
     fn every_option_has_an_environment_variable() {
         for command in Cli::command().get_subcommands().filter(|command| !command.is_hide_set()) {
-            for option in command.get_arguments().filter(|a| !a.is_positional() && a.get_long().is_some()) {
+            for option in command.get_arguments().filter(is_told) {
                 let env = option.get_env().and_then(|name| name.to_str()).unwrap_or_default();
                 assert!(env.starts_with("BRUNT_"), "{} --{:?}", command.get_name(), option.get_long());
             }
         }
+    }
+
+    /// An option that help and manual tell of.
+    fn is_told(argument: &&clap::Arg) -> bool {
+        !argument.is_positional() && argument.get_long().is_some() && !argument.is_hide_set()
     }
 
     #[test]

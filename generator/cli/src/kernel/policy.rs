@@ -27,11 +27,11 @@ pub(crate) enum Refusal {
 /// # Errors
 /// The first that may not be reached.
 pub(crate) fn check_targets(wanted: &Wanted, plan: &Plan) -> Result<(), Refusal> {
-    let addresses = plan.endpoints.iter().filter_map(|endpoint| match endpoint {
+    let mut addresses = plan.endpoints.iter().filter_map(|endpoint| match endpoint {
         Endpoint::Ip(address) => Some(*address),
         Endpoint::Unix(_) => None,
     });
-    addresses.map(|address| check(wanted, address)).collect()
+    addresses.try_for_each(|address| check(wanted, address))
 }
 
 fn check(wanted: &Wanted, address: SocketAddr) -> Result<(), Refusal> {
