@@ -1,8 +1,9 @@
 //! Snapshots and sums as bytes, for a pipe or a socket.
 //!
-//! Of a histogram only the filled buckets are written, as (buckets skipped, count), and of statuses and errors only
-//! those that occurred, and of one with sums those of its filled buckets; so an interval has some hundreds of bytes where its memory has some hundreds of kibibytes. The
-//! rest is [postcard](https://postcard.jamesmunns.com/wire-format): integers take as many bytes as they need.
+//! Of a histogram only the filled buckets are written, as (buckets skipped, count), with their sums where it has sums,
+//! and of statuses and errors only those that occurred, so an interval has some hundreds of bytes where its memory has
+//! some hundreds of kibibytes. The rest is [postcard](https://postcard.jamesmunns.com/wire-format): integers take as many
+//! bytes as they need.
 //!
 //! The sender may have been taken over by the server it talks to, so nothing is believed: every position must exist,
 //! no figure is past [`FIGURE_MAX`], and what a histogram says of itself must agree with its buckets. What is decoded
@@ -205,7 +206,7 @@ impl CodedHistogram {
 
 /// A histogram with sums, and these of its filled buckets in ascending order.
 ///
-/// That it has sums follows from what it is of, not from what the sender says, so that the sender has no say in how much
+/// That it has sums follows from what it is of, not from what the sender says, so the sender has no say in how much
 /// memory it takes.
 #[derive(Serialize, Deserialize)]
 struct CodedSums(CodedHistogram, Vec<u128>);
