@@ -1,8 +1,9 @@
 //! Snapshots and sums as bytes, for a pipe or a socket.
 //!
-//! Of a histogram only the filled buckets are written, as (buckets skipped, count), and of statuses and errors only
-//! those that occurred, so an interval has some hundreds of bytes where its memory has some hundreds of kibibytes. The
-//! rest is [postcard](https://postcard.jamesmunns.com/wire-format): integers take as many bytes as they need.
+//! Of a histogram only the filled buckets are written, as (buckets skipped, count), with their sums where it has sums,
+//! and of statuses and errors only those that occurred, so an interval has some hundreds of bytes where its memory has
+//! some hundreds of kibibytes. The rest is [postcard](https://postcard.jamesmunns.com/wire-format): integers take as many
+//! bytes as they need.
 //!
 //! The sender may have been taken over by the server it talks to, so nothing is believed: every position must exist,
 //! no figure is past [`FIGURE_MAX`], and what a histogram says of itself must agree with its buckets. What is decoded
@@ -150,7 +151,7 @@ struct CodedRequest {
     response_failed: CodedHistogram,
     service: CodedHistogram,
     first_byte: CodedHistogram,
-    kernel: CodedHistogram,
+    kernel: CodedSums,
     dwell: CodedHistogram,
 }
 
@@ -163,7 +164,7 @@ impl CodedRequest {
             response_failed: CodedHistogram::of(&stats.response_failed),
             service: CodedHistogram::of(&stats.service),
             first_byte: CodedHistogram::of(&stats.first_byte),
-            kernel: CodedHistogram::of(&stats.kernel),
+            kernel: CodedSums::of(&stats.kernel),
             dwell: CodedHistogram::of(&stats.dwell),
         }
     }
@@ -200,6 +201,24 @@ impl CodedHistogram {
         let mut counts = Histogram::no_counts();
         let count = filled.fill(&mut counts[..]).ok_or(CodecError::Figure("buckets"))?;
         Histogram::of_parts(counts, count, exact).ok_or(CodecError::Figure("times"))
+    }
+}
+
+/// A histogram with sums, and these of its filled buckets in ascending order.
+///
+/// That it has sums follows from what it is of, not from what the sender says, so the sender has no say in how much
+/// memory it takes.
+#[derive(Serialize, Deserialize)]
+struct CodedSums(CodedHistogram, Vec<u128>);
+
+impl CodedSums {
+    fn of(histogram: &Histogram) -> Self {
+        let sums = histogram.filled_sums().into_iter().flatten().collect();
+        Self(CodedHistogram::of(histogram), sums)
+    }
+
+    fn decode(self) -> Result<Histogram, CodecError> {
+        self.0.decode()?.and_sums(&self.1).ok_or(CodecError::Figure("sums of buckets"))
     }
 }
 
@@ -250,6 +269,7 @@ mod tests {
         let mut stats = Stats::new(1);
         for value in 0..samples {
             stats.lag.record(value * 1_000);
+            stats.requests[0].kernel.record(20_000_000 * (1 + value % 2));
             stats.requests[0].statuses[100] += 1;
         }
         stats
@@ -335,5 +355,17 @@ mod tests {
         check(&Figure("times"), |coded| lag(coded).0.sum = 1);
         check(&Figure("times"), |coded| lag(coded).0.sum = u128::MAX);
         check(&Figure("largest time"), |coded| lag(coded).0.max = u64::MAX);
+        // Two kernel times of 20 ms and one of 40.
+        let check_sums = |sums: &[u128]| {
+            check(&Figure("sums of buckets"), |coded| coded.requests[0].kernel.1 = sums.to_vec());
+        };
+        check_sums(&[]);
+        check_sums(&[40_000_000]);
+        check_sums(&[40_000_000, 40_000_000, 0]);
+        check_sums(&[40_000_001, 40_000_000]);
+        check_sums(&[41_000_000, 39_000_000]);
+        check_sums(&[39_000_000, 41_000_000]);
+        check_sums(&[u128::MAX, 80_000_001]);
+        check(&Figure("sums of buckets"), |coded| coded.requests[0].kernel.0.0 = None);
     }
 }

@@ -193,8 +193,10 @@ pub struct RequestStats {
     pub response_failed: Histogram,
     pub service: Histogram,
     pub first_byte: Histogram,
-    /// From the request leaving this host to the answer arriving, and from there to its being handled.
+    /// From the request leaving this host to the answer arriving. It keeps bucket sums, because at tens of
+    /// milliseconds a bucket is wider than these times are wrong.
     pub kernel: Histogram,
+    /// From the answer arriving to its being handled.
     pub dwell: Histogram,
 }
 
@@ -207,7 +209,7 @@ impl Default for RequestStats {
             response_failed: Histogram::default(),
             service: Histogram::default(),
             first_byte: Histogram::default(),
-            kernel: Histogram::default(),
+            kernel: Histogram::with_sums(),
             dwell: Histogram::default(),
         }
     }
@@ -497,15 +499,20 @@ pub(crate) mod tests {
             (400u16..600).prop_map(|status| Outcome::Rejected(status, ErrorKind::Status)),
             (0..ErrorKind::COUNT).prop_map(|kind| Outcome::Failed(ErrorKind::ALL[kind])),
         ];
-        (0u64..1 << 40, 0u64..1 << 30, 0u64..1 << 30, 0u64..1 << 30, any::<bool>(), outcome).prop_map(
-            |(intended_ns, wait, service, rest, sent, outcome)| Sample {
+        let kernel = prop_oneof![
+            Just(Kernel::Off),
+            (0u64..1 << 40, 0u64..1 << 30)
+                .prop_map(|(left_ns, time)| Kernel::Known { left_ns, arrived_ns: left_ns + time }),
+        ];
+        (0u64..1 << 40, 0u64..1 << 30, 0u64..1 << 30, 0u64..1 << 30, any::<bool>(), kernel, outcome).prop_map(
+            |(intended_ns, wait, service, rest, sent, kernel, outcome)| Sample {
                 intended_ns,
                 ready_ns: intended_ns + wait / 2,
                 sent_ns: sent.then_some(intended_ns + wait),
                 first_byte_ns: outcome.status().map(|_| intended_ns + wait + service),
                 done_ns: intended_ns + wait + service + rest,
                 bytes_in: rest % 1_000,
-                kernel: Kernel::Off,
+                kernel,
                 outcome,
             },
         )
