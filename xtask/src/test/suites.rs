@@ -92,6 +92,12 @@ pub(crate) const SUITES: &[Suite] = &[
         tools: &[IP],
         steps: &[BUILD_BRUNT, end_to_end(&["-p", "brunt-tests", "--test", "hostile"])],
     },
+    Suite {
+        name: "kernel",
+        about: "the kernel's part: what gets past the jail and the guard",
+        tools: &[IP, NFT],
+        steps: &[BUILD_BRUNT_AND_LOADER, end_to_end(&["-p", "brunt-tests", "--test", "evil"])],
+    },
 ];
 
 pub(crate) const FMT: &[&str] = &["fmt", "--all", "--check"];
@@ -110,6 +116,10 @@ const NFT: Tool = Tool { program: "nft", package: "nftables" };
 /// Sets the limits of such a namespace.
 const SYSCTL: Tool = Tool { program: "sysctl", package: "procps" };
 const BUILD_BRUNT: Step = Step { name: "build brunt", work: Work::Build(&["build", "-p", "brunt-cli"]) };
+const BUILD_BRUNT_AND_LOADER: Step = Step {
+    name: "build brunt and brunt-loader",
+    work: Work::Build(&["build", "-p", "brunt-cli", "-p", "brunt-loader"]),
+};
 const HARNESS: Step = Step {
     name: "harness",
     work: Work::Tests(&["-p", "brunt-tests", "--lib", "--test", "harness"], &["--test-threads=1"]),
