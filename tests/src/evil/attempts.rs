@@ -47,6 +47,7 @@ const ATTEMPTS: &[Attempt] = &[
     attempt("marked_udp", sockets::marked_datagram),
     attempt("marked_raw", raw::marked),
     attempt("marked_reconnect", sockets::marked_reconnect),
+    attempt("marked_source_route", sockets::marked_source_route),
     attempt("narrowed", streams::send_when_told),
     // Sockets from elsewhere.
     attempt("inherited", foreign::inherited),

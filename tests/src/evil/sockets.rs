@@ -12,6 +12,7 @@ use super::{Scene, checked};
 
 /// Any content; that it leaves at all is what counts.
 pub(super) const CONTENT: &[u8] = b"evil";
+const LOOSE_SOURCE_ROUTE: u8 = 131;
 
 pub(super) fn connect(scene: &mut Scene) -> io::Result<()> {
     connect_to(&stream(scene.target)?, scene.target)
@@ -77,6 +78,22 @@ pub(super) fn marked_reconnect(scene: &mut Scene) -> io::Result<()> {
     send(&socket, CONTENT, SendFlags::NOSIGNAL)?;
     connect_unspec(&socket)?;
     connect_to(&socket, scene.target)
+}
+
+/// A connection whose packets were found good goes on by way of another host (RFC 791, loose source route).
+pub(super) fn marked_source_route(scene: &mut Scene) -> io::Result<()> {
+    let socket = stream(scene.allowed)?;
+    mark(&socket)?;
+    connect_to(&socket, scene.allowed)?;
+    send(&socket, CONTENT, SendFlags::NOSIGNAL)?;
+    let IpAddr::V4(hop) = scene.target.ip() else { return Err(io::ErrorKind::Unsupported.into()) };
+    let [a, b, c, d] = hop.octets();
+    let route: [u8; 8] = [LOOSE_SOURCE_ROUTE, 7, 4, a, b, c, d, 0];
+    set(&socket, libc::IPPROTO_IP, libc::IP_OPTIONS, &route)?;
+    // A change of the type of service has the kernel look for the way anew.
+    set(&socket, libc::IPPROTO_IP, libc::IP_TOS, &0x10_i32)?;
+    send(&socket, CONTENT, SendFlags::NOSIGNAL)?;
+    Ok(())
 }
 
 pub(super) fn stream(to: SocketAddr) -> io::Result<OwnedFd> {

@@ -92,20 +92,20 @@ impl Field {
 
     /// Makes the attempt of a row with these layers, against an address of its own.
     pub(super) fn run(&self, row: &Row, layers: Layers) -> Run {
-        let target = self.new_target();
+        let target = self.new_target(row.attempt);
         let _listener = listen(&self.namespace, target);
         let forbidden = Forbidden::watch_or_skip(self.test, Some(&self.namespace), target)
             .expect("nft was there for the namespace");
         let is_narrowed = row.attempt == "narrowed";
         let granted = if is_narrowed { vec![ALLOWED, target] } else { vec![ALLOWED] };
-        let session = layers.has_guard().then(|| self.open(&granted));
         let props = Props::of(row.attempt, self, target);
         let mut worker = Worker::start(&self.namespace, &arguments(row.attempt, target, layers, &props));
-        if let Some(session) = &session {
-            let entered = ask(session, &Request { pid: worker.pid(), ..Request::new(Op::Enter) });
+        let session = layers.has_guard().then(|| {
+            let (session, entered) = self.fence_in(&worker, &granted);
             // One whose start is refused may be gone by now.
             assert!(props.is_inherited || entered.status == Status::Done, "{entered:?}");
-        }
+            session
+        });
         let mut before = forbidden.packets();
         worker.go();
         if let Some(socket) = props.socket.as_ref().filter(|_| row.attempt.starts_with("passed")) {
@@ -127,13 +127,19 @@ impl Field {
 
     /// A worker that is jailed and guarded, and may reach what is allowed.
     pub(super) fn start_fenced(&self, attempt: &str) -> (Session, Worker) {
-        let session = self.open(&[ALLOWED]);
         let args = arguments(attempt, ALLOWED, Layers::Both, &Props::default());
         let mut worker = Worker::start(&self.namespace, &args);
-        let entered = ask(&session, &Request { pid: worker.pid(), ..Request::new(Op::Enter) });
+        let (session, entered) = self.fence_in(&worker, &[ALLOWED]);
         assert_eq!(entered.status, Status::Done, "{entered:?}");
         worker.go();
         (session, worker)
+    }
+
+    /// A session whose cgroup the worker is in.
+    fn fence_in(&self, worker: &Worker, granted: &[SocketAddr]) -> (Session, Reply) {
+        let session = self.open(granted);
+        let entered = ask(&session, &Request { pid: worker.pid(), ..Request::new(Op::Enter) });
+        (session, entered)
     }
 
     fn open(&self, granted: &[SocketAddr]) -> Session {
@@ -145,9 +151,14 @@ impl Field {
         session
     }
 
-    fn new_target(&self) -> SocketAddr {
+    fn new_target(&self, attempt: &str) -> SocketAddr {
         let port = self.next_port.get();
         self.next_port.set(port + 1);
+        if attempt == "marked_source_route" {
+            // A hop has no port of its own.
+            let [high, low] = port.to_be_bytes();
+            return SocketAddr::from(([127, 1, high, low], ALLOWED.port()));
+        }
         SocketAddr::from((Ipv4Addr::LOCALHOST, port))
     }
 }

@@ -146,6 +146,13 @@ pub(super) const ROWS: &[Row] = &[
         Some(NotGranted),
         "a new connection of an old socket is judged anew",
     ),
+    row(
+        "f3d",
+        "marked_source_route",
+        [Passes, Holds],
+        None,
+        "a verdict that is kept is kept too when options lead the packets elsewhere; the seal denies those options",
+    ),
     row("f5", "ring_second", [Holds, Holds], Some(NotGranted), "the seal denies io_uring_setup(2)"),
     row(
         "w1",
