@@ -11,6 +11,7 @@ pub mod clock;
 pub mod cpu_share;
 pub mod daemon;
 pub mod data;
+pub mod evil;
 pub mod formats;
 pub mod garbage;
 pub mod hog;

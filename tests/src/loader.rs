@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use brunt_loader::session::Session;
 use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
 
@@ -68,6 +69,15 @@ impl Loader {
     #[must_use]
     pub fn socket(&self) -> PathBuf {
         socket_in(&self.directory)
+    }
+
+    /// A new session with it.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    #[must_use]
+    pub fn dial(&self) -> Session {
+        Session::dial(&self.socket()).expect("the loader listens")
     }
 
     /// As a flag of `brunt`.

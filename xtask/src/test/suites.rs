@@ -92,6 +92,16 @@ pub(crate) const SUITES: &[Suite] = &[
         tools: &[IP],
         steps: &[BUILD_BRUNT, end_to_end(&["-p", "brunt-tests", "--test", "hostile"])],
     },
+    Suite {
+        name: "kernel",
+        about: "time stamps by the kernel against the truth, the guard and the jail against a process that means harm",
+        tools: &[NGINX, NGHTTPD, IP, NFT, SYSCTL, NSENTER],
+        steps: &[
+            BUILD_BRUNT,
+            Step { name: "a rebuilt object", work: Work::Check(ebpf::rebuilt_differs) },
+            end_to_end(&["-p", "brunt-tests", "--test", "kernel", "--test", "evil"]),
+        ],
+    },
 ];
 
 pub(crate) const FMT: &[&str] = &["fmt", "--all", "--check"];
@@ -109,6 +119,8 @@ const IP: Tool = Tool { program: "ip", package: "iproute2" };
 const NFT: Tool = Tool { program: "nft", package: "nftables" };
 /// Sets the limits of such a namespace.
 const SYSCTL: Tool = Tool { program: "sysctl", package: "procps" };
+/// Makes a command run on another network, its mounts untouched; and runs one as another user.
+const NSENTER: Tool = Tool { program: "nsenter", package: "util-linux" };
 const BUILD_BRUNT: Step =
     Step { name: "build brunt", work: Work::Build(&["build", "-p", "brunt-cli", "-p", "brunt-loader"]) };
 const HARNESS: Step = Step {

@@ -1,0 +1,54 @@
+//! The kill switch: however many packets a guarded process sends, none arrives a second later.
+
+use std::thread;
+use std::time::Duration;
+
+use brunt_loader::session::Session;
+use brunt_loader::wire::{Op, Request, Status};
+use brunt_tests::{clock, turn};
+use rustix::process::Signal;
+
+use super::field::{Field, ask, denied};
+
+pub(super) const ATTEMPT: &str = "flood";
+/// Of the thousand a second that it sends, by which it is seen to be at work.
+const FLOWING: u64 = 200;
+const DEADLINE: Duration = Duration::from_secs(10);
+/// What the switch may take, and how long nothing may arrive after that.
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn w2_the_kill_switch_of_a_session_stops_every_packet() {
+    check("w2 kill", |_, session| {
+        let reply = ask(session, &Request::new(Op::Kill));
+        assert_eq!(reply.status, Status::Done, "{reply:?}");
+    });
+}
+
+#[test]
+fn w2_the_kill_switch_of_the_loader_stops_every_packet() {
+    check("w2 signal", |field, _| field.loader().signal(Signal::USR1));
+}
+
+fn check(test: &'static str, kill: impl Fn(&Field, &Session)) {
+    let _turn = turn();
+    let Some(field) = Field::make_or_skip(test) else { return };
+    let Some(arriving) = field.watch_allowed() else { return };
+    let (session, mut worker) = field.start_fenced(ATTEMPT);
+    assert_eq!(worker.line(), "connected");
+    clock::until("packets to flow", DEADLINE, || (arriving.packets() > FLOWING).then_some(()));
+    assert_eq!(denied(&session), [], "what is granted is not denied");
+    kill(&field, &session);
+    // That nothing comes has no event to wait for, only time.
+    thread::sleep(SECOND);
+    let at_a_second = arriving.packets();
+    let denied_then = killed(&session);
+    thread::sleep(SECOND);
+    assert_eq!(arriving.packets(), at_a_second, "a packet came later than a second after the switch");
+    assert!(denied_then > 0, "it went on sending: {:?}", denied(&session));
+    drop(worker);
+}
+
+fn killed(session: &Session) -> u64 {
+    denied(session).iter().find(|(reason, _)| *reason == "killed").map_or(0, |(_, count)| *count)
+}
