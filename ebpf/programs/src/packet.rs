@@ -5,6 +5,8 @@ use core::ptr;
 use aya_ebpf::programs::SkBuffContext;
 
 const TCP: u8 = 6;
+/// Version 4, and a header of five words.
+const IPV4_WITHOUT_OPTIONS: u8 = 0x45;
 const SYN: u8 = 0b10;
 
 /// A TCP segment.
@@ -26,7 +28,8 @@ impl Segment {
     }
 }
 
-/// `None` where it is not TCP directly over IP.
+/// `None` where it is not TCP directly over IP, without options: a source route would lead elsewhere than the address says
+/// (RFC 791 section 3.1), and nothing of ours has any.
 #[inline(always)]
 pub(crate) fn parse(ctx: &SkBuffContext) -> Option<Segment> {
     // SAFETY: the context is the kernel's. Every access to the packet is behind a check against its end, which the verifier
@@ -41,8 +44,10 @@ pub(crate) fn parse(ctx: &SkBuffContext) -> Option<Segment> {
         let is_v6 = version >> 4 == 6;
         let (protocol, header) = if is_v6 {
             (*((data + 6) as *const u8), 40)
+        } else if version == IPV4_WITHOUT_OPTIONS {
+            (*((data + 9) as *const u8), 20)
         } else {
-            (*((data + 9) as *const u8), ((version & 15) as usize) << 2)
+            return None;
         };
         let tcp = data + header;
         if protocol != TCP || tcp + 20 > end {

@@ -135,6 +135,17 @@ impl Field {
         (session, worker)
     }
 
+    /// A session whose cgroup nothing is in yet.
+    pub(super) fn open_session(&self) -> Session {
+        self.open(&[ALLOWED])
+    }
+
+    /// Moves a process of ours into its cgroup.
+    pub(super) fn enter_child(&self, session: &Session) -> Reply {
+        let sibling = Sibling::start(&self.namespace);
+        ask(session, &Request { pid: sibling.0.id(), ..Request::new(Op::Enter) })
+    }
+
     /// A session whose cgroup the worker is in.
     fn fence_in(&self, worker: &Worker, granted: &[SocketAddr]) -> (Session, Reply) {
         let session = self.open(granted);

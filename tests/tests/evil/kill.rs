@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use brunt_loader::session::Session;
 use brunt_loader::wire::{Op, Request, Status};
+use brunt_tests::loader::Loader;
 use brunt_tests::{clock, turn};
 use rustix::process::Signal;
 
@@ -16,6 +17,8 @@ const FLOWING: u64 = 200;
 const DEADLINE: Duration = Duration::from_secs(10);
 /// What the switch may take, and how long nothing may arrive after that.
 const SECOND: Duration = Duration::from_secs(1);
+/// Unanswered segments are sent again after 0.2 s and then at twice the time each (RFC 6298).
+const LINGERING: Duration = Duration::from_secs(4);
 
 #[test]
 fn w2_the_kill_switch_of_a_session_stops_every_packet() {
@@ -28,6 +31,19 @@ fn w2_the_kill_switch_of_a_session_stops_every_packet() {
 #[test]
 fn w2_the_kill_switch_of_the_loader_stops_every_packet() {
     check("w2 signal", |field, _| field.loader().signal(Signal::USR1));
+}
+
+/// A loader that starts removes what an earlier one left; what one that runs has just made is not left.
+#[test]
+fn w1_a_second_loader_leaves_the_fences_of_the_first() {
+    let _turn = turn();
+    let test = "w1 second loader";
+    let Some(field) = Field::make_or_skip(test) else { return };
+    let session = field.open_session();
+    let Some(second) = Loader::start_or_skip(test, "") else { return };
+    ask(&second.dial(), &Request::new(Op::Support));
+    let entered = field.enter_child(&session);
+    assert_eq!(entered.status, Status::Done, "{entered:?}\n{}", second.said());
 }
 
 fn check(test: &'static str, kill: impl Fn(&Field, &Session)) {
@@ -46,7 +62,11 @@ fn check(test: &'static str, kill: impl Fn(&Field, &Session)) {
     thread::sleep(SECOND);
     assert_eq!(arriving.packets(), at_a_second, "a packet came later than a second after the switch");
     assert!(denied_then > 0, "it went on sending: {:?}", denied(&session));
+    // A process that is gone leaves connections with what it had queued, and the kernel goes on sending that.
     drop(worker);
+    drop(session);
+    thread::sleep(LINGERING);
+    assert_eq!(arriving.packets(), at_a_second, "what was queued came after the end of the session");
 }
 
 fn killed(session: &Session) -> u64 {

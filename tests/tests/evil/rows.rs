@@ -149,9 +149,9 @@ pub(super) const ROWS: &[Row] = &[
     row(
         "f3d",
         "marked_source_route",
-        [Passes, Holds],
-        None,
-        "a verdict that is kept is kept too when options lead the packets elsewhere; the seal denies those options",
+        [Holds, Holds],
+        Some(Protocol),
+        "options of IP would lead packets elsewhere than their address says; the seal denies those options too",
     ),
     row("f5", "ring_second", [Holds, Holds], Some(NotGranted), "the seal denies io_uring_setup(2)"),
     row(

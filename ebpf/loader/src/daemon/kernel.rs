@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
 use std::path::{Path, PathBuf};
 
 use aya::maps::lpm_trie::{Key, LpmTrie};
@@ -80,7 +80,11 @@ impl Programs {
                 self.links.push((name, fd_link(name, link.try_into())?));
             }
         }
-        self.attach_packets("brunt_egress", CgroupSkbAttachType::Egress, cgroup)?;
+        if self.features.guard {
+            self.give("brunt_egress", cgroup)?;
+        } else {
+            self.attach_packets("brunt_egress", CgroupSkbAttachType::Egress, cgroup)?;
+        }
         if self.features.timing {
             self.attach_packets("brunt_ingress", CgroupSkbAttachType::Ingress, cgroup)?;
             let name = "brunt_mark";
@@ -89,6 +93,16 @@ impl Programs {
             attached(name, program.load().and_then(|()| program.attach(cgroup, CgroupAttachMode::Single)))?;
         }
         Ok(())
+    }
+
+    /// Attaches the judge of packets so that it is the cgroup's own and ends with the last of its sockets. A process that
+    /// is gone leaves connections with what it had queued, and the kernel goes on sending that when the session and
+    /// the cgroup's directory are no more; a link would have ended with them.
+    fn give(&mut self, name: &'static str, cgroup: &File) -> Result<(), KernelError> {
+        let program: &mut CgroupSkb = program(&mut self.ebpf, name)?;
+        attached(name, program.load())?;
+        let fd = attached(name, program.fd())?.as_fd();
+        give_egress(fd, cgroup).map_err(|error| KernelError::Attach { name, cause: error.to_string() })
     }
 
     fn attach_packets(
@@ -175,6 +189,24 @@ impl Programs {
         let maps = wanted.iter().filter(|(_, is_on)| *is_on).filter_map(|(name, _)| self.ebpf.map(name));
         maps.filter_map(data_of).map(|data| data.fd().as_fd()).collect()
     }
+}
+
+/// `BPF_PROG_ATTACH` of bpf(2), which makes no link.
+#[allow(unsafe_code, reason = "the library attaches by links alone where the kernel has them")]
+fn give_egress(program: BorrowedFd<'_>, cgroup: &File) -> io::Result<()> {
+    const PROG_ATTACH: libc::c_long = 8;
+    const CGROUP_INET_EGRESS: u32 = 1;
+    const ALLOW_MULTI: u32 = 2;
+    let attributes = [
+        cgroup.as_raw_fd().cast_unsigned(),
+        program.as_raw_fd().cast_unsigned(),
+        CGROUP_INET_EGRESS,
+        ALLOW_MULTI,
+    ];
+    // SAFETY: the attributes are readable for their size.
+    let result =
+        unsafe { libc::syscall(libc::SYS_bpf, PROG_ATTACH, attributes.as_ptr(), size_of_val(&attributes)) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 const fn data_of(map: &Map) -> Option<&MapData> {
