@@ -13,34 +13,43 @@ pub const MARK_NAME: i32 = 1;
 /// The value of the option, 8 bytes in the machine's order: the slot, then its generation.
 pub type MarkValue = [u32; 2];
 
-/// The stamps of one connection. What changes with each request is on one cache line: both directions write it, often
-/// from two CPUs.
+/// The stamps of one connection. Each direction has a cache line of its own and never looks at the other's: they are
+/// often written from two CPUs. Where a request or an answer begins shows in the acknowledgement that comes with it: it
+/// covers what the other side has said since (RFC 9293 section 3.4).
 #[repr(C, align(64))]
 #[derive(Copy, Clone, PartialEq, Eq, Default, Debug)]
 pub struct Slot {
-    /// The first byte of the newest request left; 0: none yet. A request begins with the first new payload after
-    /// an answer began to arrive.
+    /// The first byte of the newest request left; 0: none yet. A request begins with the first new payload that
+    /// acknowledges more than the payload before it.
     pub out_ns: u64,
     /// Its stream offset.
     pub out_from: u64,
-    /// The first byte of the answer to it arrived; 0: not yet.
+    /// Payload bytes sent so far.
+    pub out_total: u64,
+    /// What the last payload acknowledged, and [`ACKED`].
+    pub out_ack: u64,
+    /// Tells this connection from the one that had the slot before.
+    pub out_generation: u64,
+    /// Segments sent again, SYN included.
+    pub retransmits: u64,
+    /// The first SYN left.
+    pub syn_ns: u64,
+    pub out_unused: u64,
+    /// The first byte of the newest answer arrived; 0: none yet.
     pub in_ns: u64,
     /// Its stream offset.
     pub in_from: u64,
-    /// Payload bytes so far, sent and arrived in order.
-    pub out_total: u64,
+    /// Payload bytes that arrived in order so far.
     pub in_total: u64,
-    /// Not 0: a request left and no answer to it has begun to arrive.
-    pub awaiting: u64,
-    /// Tells this connection from the one that had the slot before.
-    pub generation: u64,
-    /// The first SYN left.
-    pub syn_ns: u64,
+    pub in_ack: u64,
+    pub in_generation: u64,
     /// The SYN-ACK arrived.
     pub synack_ns: u64,
-    /// Segments sent again, SYN included.
-    pub retransmits: u64,
+    pub in_unused: [u64; 2],
 }
+
+/// Tells an acknowledgement of 0 from none.
+pub const ACKED: u64 = 1 << 32;
 
 /// Entries of each half of a [`Log`].
 pub const LOG_ENTRIES: usize = 64;
@@ -67,7 +76,6 @@ pub struct Log {
 }
 
 const _: () = assert!(LOG_ENTRIES.is_power_of_two(), "the kernel programs mask the index");
-const _: () =
-    assert!(core::mem::offset_of!(Slot, syn_ns) == 64, "what is written for each request is one cache line");
+const _: () = assert!(core::mem::offset_of!(Slot, in_ns) == 64, "each direction has a cache line of its own");
 const _: () = assert!(size_of::<Slot>() == 128, "a slot is laid out the same on both sides");
 const _: () = assert!(size_of::<Log>() == 2_112, "a log is laid out the same on both sides");

@@ -49,7 +49,8 @@ unsafe fn empty(slot: *mut Slot, generation: u32) {
     unsafe {
         memory::put(&raw mut (*slot).out_total, 0);
         memory::put(&raw mut (*slot).in_total, 0);
-        memory::put(&raw mut (*slot).awaiting, 0);
+        memory::put(&raw mut (*slot).out_ack, 0);
+        memory::put(&raw mut (*slot).in_ack, 0);
         memory::put(&raw mut (*slot).syn_ns, 0);
         memory::put(&raw mut (*slot).synack_ns, 0);
         memory::put(&raw mut (*slot).out_ns, 0);
@@ -57,6 +58,7 @@ unsafe fn empty(slot: *mut Slot, generation: u32) {
         memory::put(&raw mut (*slot).in_ns, 0);
         memory::put(&raw mut (*slot).in_from, 0);
         memory::put(&raw mut (*slot).retransmits, 0);
-        memory::put(&raw mut (*slot).generation, u64::from(generation));
+        memory::put(&raw mut (*slot).out_generation, u64::from(generation));
+        memory::put(&raw mut (*slot).in_generation, u64::from(generation));
     }
 }

@@ -13,6 +13,7 @@ const SYN: u8 = 0b10;
 #[derive(Copy, Clone)]
 pub(crate) struct Segment {
     pub(crate) sequence: u32,
+    pub(crate) acknowledges: u32,
     /// Payload bytes.
     pub(crate) len: u32,
     pub(crate) flags: u8,
@@ -54,13 +55,14 @@ pub(crate) fn parse(ctx: &SkBuffContext) -> Option<Segment> {
             return None;
         }
         let sequence = u32::from_be(ptr::read_unaligned((tcp + 4) as *const u32));
+        let acknowledges = u32::from_be(ptr::read_unaligned((tcp + 8) as *const u32));
         let to_port = u16::from_be(ptr::read_unaligned((tcp + 2) as *const u16));
         let offset = u32::from(*((tcp + 12) as *const u8) >> 4) << 2;
         let flags = *((tcp + 13) as *const u8);
         let len = total.wrapping_sub(header as u32).wrapping_sub(offset);
         // A length that does not add up is none.
         let len = if len > total { 0 } else { len };
-        Some(Segment { sequence, len, flags, is_v6, to_port })
+        Some(Segment { sequence, acknowledges, len, flags, is_v6, to_port })
     }
 }
 

@@ -7,7 +7,7 @@
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 use aya_ebpf::helpers::generated::bpf_tcp_sock;
 use aya_ebpf::programs::SkBuffContext;
-use brunt_abi::timing::{LOG_ENTRIES, Log, Mark, Slot};
+use brunt_abi::timing::{ACKED, LOG_ENTRIES, Log, Mark, Slot};
 
 use crate::memory::{self, State};
 use crate::packet::Segment;
@@ -20,10 +20,19 @@ fn now() -> u64 {
 
 /// The socket's slot, unless another connection has it by now.
 #[inline(always)]
-fn slot_of(state: &State) -> Option<*mut Slot> {
+fn slot_to_send(state: &State) -> Option<*mut Slot> {
     let slot = memory::slot(state.slot)?;
     // SAFETY: a value of the map.
-    let generation = unsafe { (*slot).generation };
+    let generation = unsafe { (*slot).out_generation };
+    if generation == u64::from(state.generation) { Some(slot) } else { None }
+}
+
+/// The same by the other direction's line.
+#[inline(always)]
+fn slot_to_receive(state: &State) -> Option<*mut Slot> {
+    let slot = memory::slot(state.slot)?;
+    // SAFETY: a value of the map.
+    let generation = unsafe { (*slot).in_generation };
     if generation == u64::from(state.generation) { Some(slot) } else { None }
 }
 
@@ -41,7 +50,7 @@ pub(crate) fn sent(segment: &Segment, state: &mut State) {
     if segment.len == 0 {
         return;
     }
-    let Some(slot) = slot_of(state) else { return };
+    let Some(slot) = slot_to_send(state) else { return };
     // SAFETY: a value of the map, here and below; one socket sends on one CPU at a time.
     let from = unsafe { (*slot).out_total };
     let next = state.out_first.wrapping_add(from as u32);
@@ -52,19 +61,20 @@ pub(crate) fn sent(segment: &Segment, state: &mut State) {
             return;
         }
     }
-    let (instant, total) = (now(), from + u64::from(new));
-    // SAFETY: as above. The instant of the answer is emptied first: a reader that sees it does not take it for an answer to
-    // this request, whose offset comes last.
+    let total = from + u64::from(new);
+    // SAFETY: as above. An offset comes after its instant, so whoever sees the one sees the other.
     unsafe {
         memory::put(&raw mut (*slot).out_total, total);
         if memory::logs() {
             if let Some(log) = memory::log(state.slot) {
-                append_out(log, total, instant);
+                append_out(log, total, now());
             }
-        } else if (*slot).awaiting == 0 {
-            memory::put(&raw mut (*slot).awaiting, 1);
-            memory::put(&raw mut (*slot).in_ns, 0);
-            memory::put(&raw mut (*slot).out_ns, instant);
+            return;
+        }
+        let ack = ACKED | u64::from(segment.acknowledges);
+        if ack != (*slot).out_ack {
+            memory::put(&raw mut (*slot).out_ack, ack);
+            memory::put(&raw mut (*slot).out_ns, now());
             memory::put(&raw mut (*slot).out_from, from);
         }
     }
@@ -72,7 +82,7 @@ pub(crate) fn sent(segment: &Segment, state: &mut State) {
 
 #[inline(always)]
 fn syn_sent(segment: &Segment, state: &mut State) {
-    let Some(slot) = slot_of(state) else { return };
+    let Some(slot) = slot_to_send(state) else { return };
     // SAFETY: a value of the map.
     unsafe {
         if (*slot).syn_ns == 0 {
@@ -99,7 +109,7 @@ pub(crate) fn received(ctx: &SkBuffContext, segment: &Segment, state: &mut State
     if segment.len == 0 {
         return;
     }
-    let Some(slot) = slot_of(state) else { return };
+    let Some(slot) = slot_to_receive(state) else { return };
     let end = segment.sequence.wrapping_add(segment.len);
     // SAFETY: a value of the map, here and below; one socket receives on one CPU at a time.
     let mut from = unsafe { (*slot).in_total };
@@ -114,18 +124,21 @@ pub(crate) fn received(ctx: &SkBuffContext, segment: &Segment, state: &mut State
             return;
         }
     }
-    let (instant, total) = (now(), from + u64::from(end.wrapping_sub(next)));
+    let total = from + u64::from(end.wrapping_sub(next));
     // SAFETY: as above.
     unsafe {
         memory::put(&raw mut (*slot).in_total, total);
         if memory::logs() {
             if let Some(log) = memory::log(state.slot) {
-                append_in(log, total, instant);
+                append_in(log, total, now());
             }
-        } else if (*slot).awaiting != 0 {
-            memory::put(&raw mut (*slot).awaiting, 0);
+            return;
+        }
+        let ack = ACKED | u64::from(segment.acknowledges);
+        if ack != (*slot).in_ack {
+            memory::put(&raw mut (*slot).in_ack, ack);
+            memory::put(&raw mut (*slot).in_ns, now());
             memory::put(&raw mut (*slot).in_from, from);
-            memory::put(&raw mut (*slot).in_ns, instant);
         }
     }
 }
@@ -133,7 +146,7 @@ pub(crate) fn received(ctx: &SkBuffContext, segment: &Segment, state: &mut State
 #[inline(always)]
 fn syn_received(segment: &Segment, state: &mut State) {
     state.in_first = segment.sequence.wrapping_add(1);
-    if let Some(slot) = slot_of(state) {
+    if let Some(slot) = slot_to_receive(state) {
         // SAFETY: a value of the map.
         unsafe {
             if (*slot).synack_ns == 0 {
@@ -163,11 +176,9 @@ fn catch_up(ctx: &SkBuffContext, state: &State, slot: *mut Slot, from: u64, next
         return from;
     }
     let total = from + u64::from(readable.wrapping_sub(next));
-    // SAFETY: values of maps.
+    // SAFETY: values of maps. If an answer began in there, its offset will not be found.
     unsafe {
         memory::put(&raw mut (*slot).in_total, total);
-        // The answer began in there.
-        memory::put(&raw mut (*slot).awaiting, 0);
         if memory::logs()
             && let Some(log) = memory::log(state.slot)
         {

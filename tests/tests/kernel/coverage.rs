@@ -45,7 +45,7 @@ fn one_request_on_each_of_64_connections() {
     let _turn = turn();
     let Some(nginx) = Nginx::start_or_skip("one_request_on_each_of_64_connections") else { return };
     check("64 x 1, nginx, 100 B", &format!("-c 64 -z 2s --cores 0 {}", nginx.url("100")));
-    check("64 x 1, nginx, 64 KiB", &format!("-c 64 -z 1s --cores 0 {}", nginx.url("65536")));
+    check("64 x 1, nginx, 64 KiB", &format!("-c 64 -z 1s --cores 0 {}", nginx.url("64k")));
 }
 
 #[test]
