@@ -81,25 +81,31 @@ impl Reason {
 }
 
 /// No grant can name these: 169.254.0.0/16, multicast, broadcast and unspecified addresses of both families,
-/// fe80::/10. `address` is in network order.
+/// fe80::/10 and fd00:ec2::/32, where clouds keep metadata. An IPv4 address within an IPv6 one is judged as what
+/// it leads to: IPv4-mapped, NAT64 (RFC 6052) and 6to4 (RFC 3056). `address` is in network order.
 #[inline(always)]
 #[must_use]
 pub const fn is_never_allowed(address: &[u8; 16]) -> bool {
-    let [a, b, ..] = *address;
-    let mut high = 0;
-    let mut at = 0;
-    while at < 10 {
-        high |= address[at];
-        at += 1;
+    let [a, b, c, d, e, f, ..] = *address;
+    let [.., u, v, w, x, y, z] = *address;
+    let middle = address[6] | address[7] | address[8] | address[9];
+    let start = a | b | c | d | e | f | middle;
+    let embedded = if start == 0 && u == 0xff && v == 0xff {
+        Some([w, x, y, z])
+    } else if a == 0 && b == 0x64 && c == 0xff && d == 0x9b && (e | f | middle | u | v) == 0 {
+        Some([w, x, y, z])
+    } else if a == 0x20 && b == 0x02 {
+        Some([c, d, e, f])
+    } else {
+        None
+    };
+    if let Some([first, second, third, fourth]) = embedded {
+        let is_broadcast = first == 255 && second == 255 && third == 255 && fourth == 255;
+        return first == 169 && second == 254 || first >= 224 && first < 240 || is_broadcast || first == 0;
     }
-    if high == 0 && address[10] == 0xff && address[11] == 0xff {
-        let (first, second) = (address[12], address[13]);
-        let all_ones = first == 255 && second == 255 && address[14] == 255 && address[15] == 255;
-        return first == 169 && second == 254 || first >= 224 && first < 240 || all_ones || first == 0;
-    }
-    let unspecified =
-        high == 0 && address[10] | address[11] | address[12] | address[13] | address[14] | address[15] == 0;
-    a == 0xff || a == 0xfe && b & 0xc0 == 0x80 || unspecified
+    let is_unspecified = start == 0 && (u | v | w | x | y | z) == 0;
+    let is_metadata = a == 0xfd && b == 0 && c == 0x0e && d == 0xc2;
+    a == 0xff || a == 0xfe && b & 0xc0 == 0x80 || is_metadata || is_unspecified
 }
 
 const _: () = assert!(size_of::<Ports>() == 64 && size_of::<Control>() == 16);
@@ -132,6 +138,9 @@ mod tests {
             "::",
             "fe80::1",
             "febf::1",
+            "fd00:ec2::254",
+            "64:ff9b::a9fe:a9fe",
+            "2002:a9fe:a9fe::1",
             "ff02::1",
         ] {
             check(address, true);
@@ -144,6 +153,9 @@ mod tests {
             "::1",
             "fec0::1",
             "2001:db8::1",
+            "fd00:1::1",
+            "64:ff9b::102:304",
+            "2002:102:304::1",
             "::ffff:1.2.3.4",
         ] {
             check(address, false);

@@ -29,13 +29,16 @@ pub(crate) fn mark(ctx: &SockoptContext) -> i32 {
             return REFUSE;
         };
         (state.slot, state.generation) = (index, generation);
-        empty(slot, generation);
+        // The socket that had the slot may still send and get packets: nothing of it is taken any more.
+        of_generation(slot, u64::MAX);
+        empty(slot);
         if memory::logs()
             && let Some(log) = memory::log(index)
         {
             memory::put(&raw mut (*log).out_count, 0);
             memory::put(&raw mut (*log).in_count, 0);
         }
+        of_generation(slot, u64::from(generation));
         (*option).optlen = DEALT_WITH;
     }
     PASS
@@ -44,7 +47,7 @@ pub(crate) fn mark(ctx: &SockoptContext) -> i32 {
 /// # Safety
 /// `slot` is a value of the map.
 #[inline(always)]
-unsafe fn empty(slot: *mut Slot, generation: u32) {
+unsafe fn empty(slot: *mut Slot) {
     // SAFETY: the caller's promise.
     unsafe {
         memory::put(&raw mut (*slot).out_total, 0);
@@ -58,7 +61,16 @@ unsafe fn empty(slot: *mut Slot, generation: u32) {
         memory::put(&raw mut (*slot).in_ns, 0);
         memory::put(&raw mut (*slot).in_from, 0);
         memory::put(&raw mut (*slot).retransmits, 0);
-        memory::put(&raw mut (*slot).out_generation, u64::from(generation));
-        memory::put(&raw mut (*slot).in_generation, u64::from(generation));
+    }
+}
+
+/// # Safety
+/// `slot` is a value of the map.
+#[inline(always)]
+unsafe fn of_generation(slot: *mut Slot, generation: u64) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        memory::put(&raw mut (*slot).out_generation, generation);
+        memory::put(&raw mut (*slot).in_generation, generation);
     }
 }

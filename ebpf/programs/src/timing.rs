@@ -111,7 +111,8 @@ pub(crate) fn received(ctx: &SkBuffContext, segment: &Segment, state: &mut State
     }
     let Some(slot) = slot_to_receive(state) else { return };
     let end = segment.sequence.wrapping_add(segment.len);
-    // SAFETY: a value of the map, here and below; one socket receives on one CPU at a time.
+    // SAFETY: a value of the map, here and below. Packets of one connection come on one CPU unless they are steered anew
+    // in between; what is written is checked by its offsets.
     let mut from = unsafe { (*slot).in_total };
     let mut next = state.in_first.wrapping_add(from as u32);
     if segment.sequence != next {
@@ -119,9 +120,11 @@ pub(crate) fn received(ctx: &SkBuffContext, segment: &Segment, state: &mut State
             from = catch_up(ctx, state, slot, from, next);
             next = state.in_first.wrapping_add(from as u32);
         }
-        // Ahead of a gap, or nothing new.
-        if is_before(next, segment.sequence) || !is_before(next, end) {
-            return;
+        if is_before(next, segment.sequence) {
+            return; // Ahead of a gap.
+        }
+        if !is_before(next, end) {
+            return came_again(ctx, segment, state, slot);
         }
     }
     let total = from + u64::from(end.wrapping_sub(next));
@@ -143,15 +146,49 @@ pub(crate) fn received(ctx: &SkBuffContext, segment: &Segment, state: &mut State
     }
 }
 
+/// What had been seen comes again. If TCP has not taken it until now it was discarded the first time, after we had looked,
+/// so the instant that is stamped is not the one at which it arrived.
+#[inline(always)]
+fn came_again(ctx: &SkBuffContext, segment: &Segment, state: &State, slot: *mut Slot) {
+    let Some(readable) = readable(ctx) else { return };
+    if is_before(segment.sequence, readable) {
+        return;
+    }
+    // SAFETY: values of maps; the index is masked.
+    unsafe {
+        memory::put(&raw mut (*slot).in_ns, 0);
+        if memory::logs()
+            && let Some(log) = memory::log(state.slot)
+        {
+            let last = (*log).in_count.wrapping_sub(1) as usize & (LOG_ENTRIES - 1);
+            memory::put(&raw mut (*log).inward[last].ns, 0);
+        }
+    }
+}
+
+/// The sequence number up to which the socket has taken everything.
+#[inline(always)]
+fn readable(ctx: &SkBuffContext) -> Option<u32> {
+    // SAFETY: the context is the kernel's, and null is checked at each step.
+    unsafe {
+        let socket = (*ctx.skb.skb).__bindgen_anon_2.sk;
+        if socket.is_null() {
+            return None;
+        }
+        let tcp = bpf_tcp_sock(socket);
+        if tcp.is_null() { None } else { Some((*tcp).rcv_nxt) }
+    }
+}
+
 #[inline(always)]
 fn syn_received(segment: &Segment, state: &mut State) {
-    state.in_first = segment.sequence.wrapping_add(1);
-    if let Some(slot) = slot_to_receive(state) {
-        // SAFETY: a value of the map.
-        unsafe {
-            if (*slot).synack_ns == 0 {
-                memory::put(&raw mut (*slot).synack_ns, now());
-            }
+    let Some(slot) = slot_to_receive(state) else { return };
+    // SAFETY: a value of the map.
+    unsafe {
+        // Another one is no part of the handshake, whatever it says.
+        if (*slot).synack_ns == 0 {
+            state.in_first = segment.sequence.wrapping_add(1);
+            memory::put(&raw mut (*slot).synack_ns, now());
         }
     }
 }
@@ -160,18 +197,7 @@ fn syn_received(segment: &Segment, state: &mut State) {
 /// offset up to which everything has come.
 #[inline(always)]
 fn catch_up(ctx: &SkBuffContext, state: &State, slot: *mut Slot, from: u64, next: u32) -> u64 {
-    // SAFETY: the context is the kernel's, and null is checked at each step.
-    let readable = unsafe {
-        let socket = (*ctx.skb.skb).__bindgen_anon_2.sk;
-        if socket.is_null() {
-            return from;
-        }
-        let tcp = bpf_tcp_sock(socket);
-        if tcp.is_null() {
-            return from;
-        }
-        (*tcp).rcv_nxt
-    };
+    let Some(readable) = readable(ctx) else { return from };
     if !is_before(next, readable) {
         return from;
     }
