@@ -12,7 +12,11 @@ const BENCHES: [&str; 3] = ["peers", "runtimes", "icount"];
 pub(crate) fn run(arguments: &[String]) -> Result<u8, Failure> {
     let (name, rest) = choose(arguments)?;
     let brunt = match name {
-        "peers" => Some(cargo::build("brunt-cli", "brunt", true)?),
+        "peers" => {
+            // It is looked for beside brunt.
+            cargo::build("brunt-loader", "brunt-loader", true)?;
+            Some(cargo::build("brunt-cli", "brunt", true)?)
+        }
         _ => None,
     };
     let program = cargo::build("brunt-benches", name, true)?;

@@ -35,6 +35,12 @@ pub(crate) struct RunResult {
     pub totals: Totals,
     pub latency: Latency,
     pub rate: Rate,
+    pub kernel: Kernel,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Kernel {
+    pub coverage: Option<f64>,
 }
 
 #[derive(Deserialize)]
@@ -55,6 +61,7 @@ pub(crate) struct Totals {
 #[derive(Deserialize)]
 pub(crate) struct Latency {
     pub lag: Quantiles,
+    pub service: Quantiles,
     pub response: Quantiles,
 }
 
@@ -102,6 +109,10 @@ impl Brunt {
         output.push(&self.result);
         let mut command = Command::new(&self.binary);
         command.arg("run").args(flags.split_whitespace());
+        // Other generators have neither; what they cost is measured apart.
+        if !flags.contains("--kernel") {
+            command.args(["--kernel", "off", "--guard", "off"]);
+        }
         command.args(["--cores", &self.core.to_string(), "--no-tui", "-o"]).arg(output).arg(url);
         let ended = child::run_watched(&mut command, self.core, limit, watch)?;
         let Some(code @ (0 | 3 | 4)) = ended.status.code() else {

@@ -6,6 +6,7 @@
 //! BRUNT_BIN=target/release/brunt peers --open       punctuality and cost at a fixed rate
 //! BRUNT_BIN=target/release/brunt peers --memory     what memory depends on
 //! BRUNT_BIN=target/release/brunt peers --http2      HTTP/2, in clear text and over TLS
+//! BRUNT_BIN=target/release/brunt peers --kernel     what kernel timing and the guard cost
 //! BRUNT_BIN=target/release/brunt peers --tls [--keys p256,rsa2048]   HTTPS, and handshakes
 //! ```
 //!
@@ -24,6 +25,7 @@ mod cell;
 mod closed;
 mod goal;
 mod http2;
+mod kernel;
 mod memory;
 mod open;
 mod runs;
@@ -44,7 +46,7 @@ use crate::brunt::Brunt;
 /// Brunt and other load generators side by side.
 #[derive(Parser)]
 #[command(args_conflicts_with_subcommands = true)]
-#[command(group(clap::ArgGroup::new("mode").args(["open", "memory", "http2", "tls"])))]
+#[command(group(clap::ArgGroup::new("mode").args(["open", "memory", "http2", "tls", "kernel"])))]
 struct Arguments {
     #[command(subcommand)]
     hidden: Option<Hidden>,
@@ -78,6 +80,9 @@ struct Arguments {
     /// HTTPS and handshakes instead of the table of cells.
     #[arg(long)]
     tls: bool,
+    /// The cost of kernel timing and the guard instead of the table of cells; as root.
+    #[arg(long)]
+    kernel: bool,
     /// What certificates are made with, with --tls.
     #[arg(long, value_delimiter = ',', default_value = "p256")]
     keys: Vec<KeyKind>,
@@ -147,6 +152,8 @@ fn act(arguments: Arguments) -> anyhow::Result<()> {
         open::run(&setup, arguments.rate, arguments.rounds.unwrap_or(5), seconds)
     } else if arguments.memory {
         memory::run(&setup)
+    } else if arguments.kernel {
+        kernel::run(&setup, arguments.rounds.unwrap_or(7), arguments.seconds.unwrap_or(2))
     } else if arguments.http2 {
         http2::run(&setup, arguments.rounds.unwrap_or(7), arguments.seconds.unwrap_or(2))
     } else if arguments.tls {
