@@ -50,6 +50,12 @@ fn f3d_old_connections_and_verdicts_end_with_the_policy() {
     check("f3d");
 }
 
+/// Landlock's rules for TCP see none of these, so they are not what a fence can be made of.
+#[test]
+fn f4_what_landlock_does_not_see_is_refused() {
+    check("f4");
+}
+
 #[test]
 fn f5_no_ring_can_be_made_after_the_seal() {
     check("f5");

@@ -77,6 +77,21 @@ fn an_upload_is_known_from_its_first_byte() {
     check("uploads of 1 MiB", &args);
 }
 
+/// Container engines forbid io_uring by default: then runs go by epoll, with all that the kernel adds and their jail sealed.
+#[test]
+fn f6_where_io_uring_is_forbidden_nothing_else_is_lost() {
+    let _turn = turn();
+    let origin = Origin::start("");
+    let args = format!("run -n 500 -c 4 --kernel on --guard required {}", origin.url(""));
+    let measured = Brunt::new(&args).wrapped(&[env!("CARGO_BIN_EXE_brunt-without-uring")]).json();
+    measured.expect_counts(0);
+    let (report, environment) = (&measured.report, &measured.report.environment);
+    assert_eq!(environment.io, "epoll", "{}", measured.story());
+    let parts = [&environment.kernel_timing, &environment.guard, &environment.jail];
+    assert!(parts.iter().all(|part| *part == "on"), "{parts:?}\n{}", measured.story());
+    assert_eq!(report.kernel.coverage, Some(1.0), "{}", measured.story());
+}
+
 /// With and without stamps the application's own figures agree: they are taken the same way. A ratio within one run's
 /// noise cannot be told here, so it is only held against being of another kind.
 #[test]

@@ -37,8 +37,19 @@ const IO_AND_CLOCKS: &[&str] = &[
     "tempfile",
     "signal-hook",
 ];
-const ENGINE_NEVER: &[&str] =
-    &["tokio", "mio", "async-std", "smol", "monoio", "hyper", "reqwest", "clap", "hickory-resolver"];
+const ENGINE_NEVER: &[&str] = &[
+    "tokio",
+    "tokio-uring",
+    "mio",
+    "async-std",
+    "smol",
+    "monoio",
+    "fxhash",
+    "hyper",
+    "reqwest",
+    "clap",
+    "hickory-resolver",
+];
 
 const RULE: Rule = Rule {
     name: "",
