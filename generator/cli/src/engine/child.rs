@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use brunt_engine::{Event, Finished, Io, StopSwitch};
 use brunt_jail::{Entered, Rules, Seal, State};
@@ -30,13 +30,13 @@ pub(crate) fn serve(process: &EngineProcess) -> Result<Exit, CommandError> {
     let (outbox, writer) = pipe
         .and_then(|pipe| Outbox::begin(pipe, stop.clone()))
         .map_err(CommandError::system("starting to write to the parent"))?;
-    let key_log = Arc::new(PipedKeyLog { outbox: outbox.clone(), lost: AtomicU64::new(0) });
+    let key_log = Arc::new(PipedKeyLog::new(outbox.clone()));
     let outcome = match entered {
         Ok(entered) => run(&outbox, &key_log, &stop, &entered, process.unix_sockets),
         Err(error) => Err(Failure { is_fault: false, text: format!("the engine cannot be jailed: {error}") }),
     };
     let last = match &outcome {
-        Ok(finished) => end(finished, key_log.lost.load(Ordering::Relaxed)),
+        Ok(finished) => end(finished, key_log.lost()),
         Err(failure) => failed(failure),
     };
     outbox.send_last(last.map_err(|error| CommandError::Engine(unsaid(&error)))?);
