@@ -40,8 +40,8 @@ pub(crate) struct Supervisor {
 #[derive(Copy, Clone, Debug)]
 pub(crate) struct Inherited<'a> {
     pub memory: &'a [OwnedFd],
-    /// The target is a unix socket.
-    pub unix_sockets: bool,
+    /// The target, where it is a unix socket.
+    pub unix_socket: Option<&'a str>,
 }
 
 /// What the child tells while it runs.
@@ -95,8 +95,8 @@ impl Supervisor {
         if !numbers.is_empty() {
             command.arg(format!("--keep={}", numbers.join(",")));
         }
-        if inherited.unix_sockets {
-            command.arg("--unix-sockets");
+        if let Some(path) = inherited.unix_socket {
+            command.arg(format!("--unix-socket={path}"));
         }
         command.env_clear().stdin(Stdio::piped()).stdout(Stdio::piped());
         if let Some(wish) = std::env::var_os("RUST_BACKTRACE") {
@@ -104,6 +104,9 @@ impl Supervisor {
         }
         // Ctrl-C in a terminal goes to all of a process group, and what it means is decided here.
         command.process_group(0);
+        brunt_engine::pass_nothing_on().map_err(CommandError::system(
+            "keeping open files out of the engine process (is /proc mounted?)",
+        ))?;
         let pass = |flags| inherited.memory.iter().try_for_each(|fd| fcntl_setfd(fd, flags));
         let mut child = pass(FdFlags::empty())
             .map_err(io::Error::from)
