@@ -149,6 +149,11 @@ impl Measuring {
         self.running.signal(signal);
     }
 
+    /// Sends a signal to its process group, as a terminal does.
+    pub fn signal_group(&self, signal: Signal) {
+        self.running.signal_group(signal);
+    }
+
     /// Waits for the process in which the engine runs.
     #[must_use]
     pub fn engine(&self) -> Pid {

@@ -123,6 +123,15 @@ impl Running {
         kill_process(self.pid(), signal).unwrap_or_else(|error| panic!("{}: {signal:?}: {error}", self.what));
     }
 
+    /// Sends a signal to its process group, as a terminal does.
+    ///
+    /// # Panics
+    /// When it is gone already.
+    pub fn signal_group(&self, signal: Signal) {
+        kill_process_group(self.pid(), signal)
+            .unwrap_or_else(|error| panic!("{}: {signal:?}: {error}", self.what));
+    }
+
     /// Has it ended by itself? It is not reaped, so its id stays its own.
     ///
     /// # Panics

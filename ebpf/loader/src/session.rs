@@ -25,8 +25,8 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 pub enum SessionError {
     #[error("the loader has gone")]
     Gone,
-    #[error("the loader did not answer within {} s", ANSWER_WITHIN.as_secs())]
-    Late,
+    #[error("the loader did not answer within {0:?}")]
+    Late(Duration),
     #[error(transparent)]
     Malformed(#[from] Malformed),
     #[error("talking to the loader: {0}")]
@@ -59,14 +59,34 @@ impl Session {
     /// # Errors
     /// When no sound answer came in time.
     pub fn ask(&self, request: &Request) -> Result<(Reply, Vec<OwnedFd>), SessionError> {
+        self.ask_within(request, ANSWER_WITHIN)
+    }
+
+    /// The same with another deadline. Where the answer is late, [`Session::answer_within`] is next, and no question.
+    ///
+    /// # Errors
+    /// When no sound answer came in time.
+    pub fn ask_within(
+        &self,
+        request: &Request,
+        within: Duration,
+    ) -> Result<(Reply, Vec<OwnedFd>), SessionError> {
         let sent = send(self.socket.as_fd(), &request.encode(), &[]);
         // A loader that does not serve us says so and hangs up, maybe before it is asked; the answer is there all the same.
         if !matches!(sent, Ok(()) | Err(rustix::io::Errno::PIPE | rustix::io::Errno::CONNRESET)) {
             sent?;
         }
+        self.answer_within(within)
+    }
+
+    /// The answer that was late.
+    ///
+    /// # Errors
+    /// When no sound answer came in time.
+    pub fn answer_within(&self, within: Duration) -> Result<(Reply, Vec<OwnedFd>), SessionError> {
         let mut bytes = [0; REPLY_LEN];
-        if !is_ready(self.socket.as_fd(), ANSWER_WITHIN)? {
-            return Err(SessionError::Late);
+        if !is_ready(self.socket.as_fd(), within)? {
+            return Err(SessionError::Late(within));
         }
         let (len, fds) = match receive(self.socket.as_fd(), &mut bytes) {
             // It is reported before what was sent ahead of it, and once.

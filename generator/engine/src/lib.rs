@@ -191,3 +191,11 @@ pub fn needs_logs(plan: &Plan) -> bool {
 pub fn probe_uring() -> std::io::Result<()> {
     io::uring::probe()
 }
+
+/// Keeps all descriptors from 3 on that are open now out of the processes that this one starts, whoever opened them.
+///
+/// # Errors
+/// When /proc cannot be read.
+pub fn pass_nothing_on() -> std::io::Result<()> {
+    io::inherit::pass_nothing_on()
+}

@@ -3,8 +3,8 @@
 //! Invariant: no row makes a new process, program, file, ring or listener, receives descriptors, or opens another way
 //! out than a TCP connection. Left out on purpose, though a load could use them: `sendmsg` and `recvmsg` (they carry
 //! descriptors), `io_uring_register` (it carries them too, and could lift restrictions), `prctl`, and the options of
-//! sockets that lead around a guard (`TCP_FASTOPEN_CONNECT`, `SO_MARK`, `SO_BINDTODEVICE`) or return descriptors
-//! (`SO_PEERPIDFD`). Numbers of arguments count from 0.
+//! sockets that choose another way out (`SO_MARK`, `SO_BINDTODEVICE`), let a write connect (`TCP_FASTOPEN_CONNECT`) or
+//! return descriptors (`SO_PEERPIDFD`). Numbers of arguments count from 0.
 
 use libc::c_long;
 
@@ -126,7 +126,11 @@ pub(crate) const ALLOWED: &[Allowed] = &[
         option!(unsigned(libc::IPPROTO_TCP), unsigned(libc::TCP_INFO)),
         "is the peer's window closed?",
     ),
-    when(libc::SYS_sendto, NO_FAST_OPEN, "requests; Fast Open would be a connect that no hook sees"),
+    when(
+        libc::SYS_sendto,
+        NO_FAST_OPEN,
+        "requests; with Fast Open it would connect as well, which connect(2) alone may",
+    ),
     always(libc::SYS_recvfrom, "answers"),
     always(libc::SYS_shutdown, "the end of a connection"),
     // Descriptors that are there.

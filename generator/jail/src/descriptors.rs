@@ -1,13 +1,14 @@
 //! What a process inherited: a socket that was made elsewhere belongs to the cgroup of its maker, so no guard of this
-//! process sees its traffic.
+//! process sees its traffic, and an open file or folder is a way into a file system that is closed.
 //!
-//! Invariant: the only sockets that pass are unix streams at 0, 1 and 2, which services are started with.
+//! Invariant: what passes are standard input, output and error, and what is to be kept; and of sockets only unix streams
+//! at 0, 1 and 2, which services are started with.
 
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::net::{AddressFamily, SocketType, sockopt};
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
@@ -18,30 +19,25 @@ const FOLDER: &str = "/proc/self/fd";
 /// Standard input, output and error.
 const STANDARD: RawFd = 2;
 
-/// Refuses inherited sockets. Files, pipes and anonymous inodes, such as maps of kernel programs, are no matter.
+/// Refuses whatever else was inherited. All of `keep` must be open, and they are held to the same rule about sockets.
 ///
 /// # Errors
-/// [`JailError::InheritedSocket`] for the first socket that is refused, or when /proc cannot be read.
-pub fn check_inherited() -> Result<(), JailError> {
-    check(&[])
-}
-
-/// The same, and all of `keep` must be open.
+/// For the first descriptor that is refused or missing, or when /proc cannot be read.
 pub(crate) fn check(keep: &[RawFd]) -> Result<(), JailError> {
     let open = open_descriptors().map_err(unreadable)?;
     if let Some(&fd) = keep.iter().find(|fd| !open.contains(fd)) {
         return Err(JailError::NotInherited { fd });
     }
     open.into_iter().try_for_each(|fd| {
-        if !is_socket(fd).map_err(unreadable)? {
-            return Ok(());
+        // The descriptor that the folder was read with is closed by now.
+        let Some(target) = target(fd).map_err(unreadable)? else { return Ok(()) };
+        if is_socket(&target) {
+            let kind = kind(fd).ok();
+            if !passes(fd, kind) {
+                return Err(JailError::InheritedSocket { fd, family: family_name(kind) });
+            }
         }
-        let kind = kind(fd).ok();
-        if passes(fd, kind) {
-            Ok(())
-        } else {
-            Err(JailError::InheritedSocket { fd, family: family_name(kind) })
-        }
+        if is_standard(fd) || keep.contains(&fd) { Ok(()) } else { Err(JailError::Inherited { fd, target }) }
     })
 }
 
@@ -57,20 +53,28 @@ fn open_descriptors() -> io::Result<Vec<RawFd>> {
         .collect()
 }
 
-fn is_socket(fd: RawFd) -> io::Result<bool> {
+/// What is open there; `None` where nothing is any more.
+fn target(fd: RawFd) -> io::Result<Option<PathBuf>> {
     match std::fs::read_link(Path::new(FOLDER).join(fd.to_string())) {
-        Ok(target) => Ok(target.as_os_str().as_bytes().starts_with(b"socket:")),
-        // The descriptor that the folder was read with is closed by now.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Ok(target) => Ok(Some(target)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+fn is_socket(target: &Path) -> bool {
+    target.as_os_str().as_bytes().starts_with(b"socket:")
+}
+
+fn is_standard(fd: RawFd) -> bool {
+    (0..=STANDARD).contains(&fd)
 }
 
 type Kind = (AddressFamily, SocketType);
 
 /// May a process start with this socket? One that does not tell its family may not.
 fn passes(fd: RawFd, kind: Option<Kind>) -> bool {
-    (0..=STANDARD).contains(&fd) && kind == Some((AddressFamily::UNIX, SocketType::STREAM))
+    is_standard(fd) && kind == Some((AddressFamily::UNIX, SocketType::STREAM))
 }
 
 fn kind(fd: RawFd) -> io::Result<Kind> {

@@ -1,25 +1,35 @@
-//! Landlock closes the file system: all rights are handled and no rule grants any, so that nothing can be opened.
+//! Landlock closes the file system: all rights are handled and no rule grants any, so that nothing can be opened. Where
+//! the target is a unix socket, one rule lets that be connected to and no other.
 //!
+//! The rule is for the socket as it is now: one that its server makes anew at the same path is another.
 //! Its rules for TCP are not used: Fast Open and Multipath TCP are unknown to them, so they would promise too much.
 //! Source: landlock(7).
 
+use std::path::Path;
+
 use landlock::{
-    ABI, Access, AccessFs, CompatLevel, Compatible, LandlockStatus, RestrictSelf, RestrictionStatus, Ruleset,
-    RulesetAttr, RulesetError, RulesetStatus, Scope,
+    ABI, Access, AccessFs, CompatLevel, Compatible, LandlockStatus, PathBeneath, PathFd, RestrictSelf,
+    RestrictionStatus, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
 };
 
 use crate::Part;
 
 const NAME: &str = "landlock";
+const UNIX_NAME: &str = "unix sockets";
 /// The newest version with rights on files that concern every process of ours.
 const FILES: ABI = ABI::V5;
 const SCOPES: ABI = ABI::V6;
+/// The first with a right to connect to unix sockets, [`AccessFs::ResolveUnix`].
+const UNIX_SOCKETS: ABI = ABI::V9;
 
 /// Restricts this thread, and all that it starts, as far as the kernel can.
-pub(crate) fn close(unix_sockets: bool) -> Part {
-    match restrict(unix_sockets) {
-        Ok(status) => part(&status),
-        Err(error) => Part::off(NAME, format!("the kernel refused it: {error}")),
+pub(crate) fn close(unix_socket: Option<&Path>) -> Vec<Part> {
+    match restrict(unix_socket) {
+        Ok(status) => {
+            let limited = unix_socket.map(|_| unix_part(&status.landlock));
+            std::iter::once(part(&status)).chain(limited).collect()
+        }
+        Err(error) => vec![Part::off(NAME, format!("the kernel refused it: {error}"))],
     }
 }
 
@@ -32,17 +42,30 @@ pub(crate) fn support() -> Part {
     }
 }
 
-fn restrict(unix_sockets: bool) -> Result<RestrictionStatus, RulesetError> {
-    let mut rights = AccessFs::from_all(FILES);
-    if !unix_sockets {
-        rights |= AccessFs::ResolveUnix;
-    }
-    Ruleset::default()
+fn restrict(unix_socket: Option<&Path>) -> Result<RestrictionStatus, RulesetError> {
+    let ruleset = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
-        .handle_access(rights)?
+        .handle_access(AccessFs::from_all(FILES) | AccessFs::ResolveUnix)?
         .scope(Scope::from_all(SCOPES))?
-        .create()?
-        .restrict_self()
+        .create()?;
+    // Where there is no such socket, there is none to connect to.
+    match unix_socket.and_then(|path| PathFd::new(path).ok()) {
+        Some(socket) => ruleset.add_rule(PathBeneath::new(socket, AccessFs::ResolveUnix))?.restrict_self(),
+        None => ruleset.restrict_self(),
+    }
+}
+
+/// Is the target the only socket that can be connected to?
+fn unix_part(status: &LandlockStatus) -> Part {
+    match status {
+        LandlockStatus::Available { effective_abi, .. } if *effective_abi >= UNIX_SOCKETS => {
+            Part::on(UNIX_NAME, "only the target can be connected to".to_owned())
+        }
+        _ => Part::off(
+            UNIX_NAME,
+            "this kernel cannot limit which socket is connected to; Linux 7.1 can".to_owned(),
+        ),
+    }
 }
 
 fn part(status: &RestrictionStatus) -> Part {
@@ -87,5 +110,15 @@ mod tests {
         );
         check(LandlockStatus::NotEnabled, "lsm=", false);
         check(LandlockStatus::NotImplemented, "5.13", false);
+    }
+
+    #[test]
+    fn sockets_are_limited_where_the_kernel_knows_them() {
+        let check =
+            |status, expected| assert_eq!(unix_part(&status).is_on(), expected, "{:?}", unix_part(&status));
+        check(LandlockStatus::Available { effective_abi: ABI::V8, kernel_abi: None }, false);
+        check(LandlockStatus::Available { effective_abi: ABI::V9, kernel_abi: None }, true);
+        check(LandlockStatus::NotEnabled, false);
+        check(LandlockStatus::NotImplemented, false);
     }
 }

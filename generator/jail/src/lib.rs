@@ -23,19 +23,20 @@ mod state;
 
 use std::io;
 use std::os::fd::RawFd;
+use std::path::PathBuf;
 
-pub use descriptors::check_inherited;
 pub use filter::{Seal, seal};
 pub use state::{Confinement, Seccomp, state_of, support};
 
 /// What the first stage must leave.
 #[derive(Clone, Default, Debug)]
 pub struct Rules {
-    /// Inherited descriptors that the process needs, such as the memory of kernel programs: they must be open. They are
-    /// held to the same rules as all others.
+    /// Inherited descriptors that the process needs beside 0, 1 and 2, such as the memory of kernel programs: they must be
+    /// open, and none may be a socket. Any other that is open refuses the start.
     pub keep: Vec<RawFd>,
-    /// Targets may be unix sockets that have a path. Who may connect to one is decided by its user, so that is kept.
-    pub unix_sockets: bool,
+    /// The target, where it is a unix socket that has a path. Who may connect to one is decided by its user, so that is
+    /// kept.
+    pub unix_socket: Option<PathBuf>,
 }
 
 /// What the first stage did.
@@ -65,6 +66,8 @@ pub enum JailError {
         "descriptor {fd} is an inherited socket ({family}), whose traffic no guard would see; start the process without it"
     )]
     InheritedSocket { fd: RawFd, family: String },
+    #[error("descriptor {fd} ({target:?}) is inherited without need; start the process without it")]
+    Inherited { fd: RawFd, target: PathBuf },
     #[error("descriptor {fd} was to be kept but is not open; let the parent clear its close-on-exec flag")]
     NotInherited { fd: RawFd },
     #[error("the jail was to be entered with {0} threads running; enter it before any thread is started")]
@@ -102,10 +105,11 @@ pub fn enter(rules: &Rules) -> Result<Entered, JailError> {
     if threads != 1 {
         return Err(JailError::Threads(threads));
     }
-    let mut parts = vec![Part::on("descriptors", "no socket was inherited".to_owned())];
-    parts.extend(privileges::give_up(rules.unix_sockets)?);
+    let mut parts = vec![Part::on("descriptors", "nothing was inherited without need".to_owned())];
+    let unix_socket = rules.unix_socket.as_deref();
+    parts.extend(privileges::give_up(unix_socket.is_some())?);
     // Last, because the steps before read /proc.
-    parts.push(files::close(rules.unix_sockets));
+    parts.extend(files::close(unix_socket));
     Ok(Entered { parts })
 }
 

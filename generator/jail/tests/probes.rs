@@ -48,7 +48,7 @@ fn main() -> ExitCode {
             ("nothing_is_left_of_root", nothing_is_left_of_root),
             ("no_file_can_be_opened_after_the_first_stage", no_file_can_be_opened_after_the_first_stage),
             ("panics_and_aborts_end_as_ever", panics_and_aborts_end_as_ever),
-            ("inherited_sockets_refuse_the_start", inherited_sockets_refuse_the_start),
+            ("inherited_descriptors_refuse_the_start", inherited_descriptors_refuse_the_start),
             ("the_order_of_the_stages_is_held", the_order_of_the_stages_is_held),
             ("support_tells_both_parts", support_tells_both_parts),
         ],
@@ -107,14 +107,23 @@ fn the_load_works_under_the_seal() {
 fn rings_and_unix_sockets_are_there_if_asked_for() {
     for as_nobody in users() {
         let path = PathBuf::from(format!("/tmp/brunt-jail-{}-{as_nobody}", std::process::id()));
-        let _ = std::fs::remove_file(&path);
-        let listener = UnixListener::bind(&path).expect("a socket in /tmp");
-        let everybody = std::fs::Permissions::from_mode(0o777);
-        std::fs::set_permissions(&path, everybody).expect("its mode is changed");
+        let other = child::beside(&path);
+        let listeners = [&path, &other].map(|path| {
+            let _ = std::fs::remove_file(path);
+            let listener = UnixListener::bind(path).expect("a socket in /tmp");
+            let everybody = std::fs::Permissions::from_mode(0o777);
+            std::fs::set_permissions(path, everybody).expect("its mode is changed");
+            listener
+        });
         let ended = Probe::new("asked", as_nobody).argument(&path.to_string_lossy()).run();
         std::fs::remove_file(&path).expect("it is removed");
-        ended.check(&["ring 0", "unix 0", "done"]);
-        drop(listener);
+        std::fs::remove_file(&other).expect("it is removed");
+        // Kernels that cannot tell sockets apart say so.
+        let is_limited = ended.lines[0] == "unix sockets on";
+        let [limited, other] = if is_limited { ["on", "13"] } else { ["off", "0"] };
+        let [limited, other] = [format!("unix sockets {limited}"), format!("other unix {other}")];
+        ended.check(&[limited.as_str(), "ring 0", "unix 0", other.as_str(), "done"]);
+        drop(listeners);
     }
 }
 
@@ -163,7 +172,7 @@ fn panics_and_aborts_end_as_ever() {
     assert_eq!(ended.signal, Some(libc::SIGABRT), "{ended:?}");
 }
 
-fn inherited_sockets_refuse_the_start() {
+fn inherited_descriptors_refuse_the_start() {
     fn check(ended: &Ended, expected: &str) {
         assert!(ended.lines.len() == 1 && ended.lines[0].contains(expected), "{expected} in {ended:?}");
     }
@@ -201,6 +210,16 @@ fn inherited_sockets_refuse_the_start() {
     let file: OwnedFd = std::fs::File::open("/dev/null").expect("a file").into();
     let kept = file.as_raw_fd().to_string();
     check(&Probe::new("inherited", false).pass_on(&file).argument(&kept).run(), "enters");
+    check(
+        &Probe::new("inherited", false).pass_on(&file).run(),
+        &format!("descriptor {kept} (\"/dev/null\") is inherited without need"),
+    );
+    let folder: OwnedFd = std::fs::File::open("/").expect("a folder").into();
+    check(
+        &Probe::new("inherited", false).pass_on(&folder).argument("0").run(),
+        &format!("descriptor {} (\"/\") is inherited without need", folder.as_raw_fd()),
+    );
+    check(&Probe::new("inherited", false).input(Stdio::from(folder)).run(), "enters");
     check(
         &Probe::new("inherited", false).argument("77").run(),
         "descriptor 77 was to be kept but is not open",

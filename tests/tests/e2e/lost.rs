@@ -1,6 +1,7 @@
 //! The engine runs in a process of its own. Whatever becomes of it, the result is written and says so.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use brunt_model::verdict::Status;
@@ -81,6 +82,32 @@ fn the_engine_dies_with_its_parent_and_sees_nothing_of_its_environment() {
     let ended = running.finish(SOON);
     assert_eq!(ended.signal, Some(Signal::KILL.as_raw()), "{}", ended.story());
     clock::until("the end of the engine", SOON, || test_kill_process(engine).is_err().then_some(()));
+}
+
+/// Whatever a run was started with, its engine has pipes, stderr and what it made itself.
+#[test]
+fn the_engine_has_no_file_of_its_callers() {
+    let _turn = turn();
+    let server = Server::start(&[Act::Silence]);
+    let script = "exec 7</ 8</dev/zero 9<>/dev/null \"$0\" \"$@\"";
+    let command = Brunt::new(&format!("run -c 4 -z 60s --io epoll {}", server.url()));
+    let running = command.wrapped(&["sh", "-c", script]).start();
+    wait_for_requests(&server, 4);
+    let open_in = |pid: Pid| {
+        let folder = format!("/proc/{}/fd", pid.as_raw_nonzero());
+        let targets = fs::read_dir(folder).expect("it is there").flatten();
+        targets.filter_map(|entry| fs::read_link(entry.path()).ok()).collect::<Vec<_>>()
+    };
+    let (of_run, of_engine) = (open_in(running.pid()), open_in(engine_of(&running)));
+    for path in ["/", "/dev/zero", "/dev/null"].map(Path::new) {
+        assert!(of_run.iter().any(|open| open == path), "{path:?} in {of_run:?}");
+        assert!(!of_engine.iter().any(|open| open == path), "{path:?} in {of_engine:?}");
+    }
+    for _ in 0..2 {
+        running.signal(Signal::TERM);
+    }
+    let ended = running.finish(SOON + SOON);
+    assert_eq!(ended.code, Some(143), "{}", ended.story());
 }
 
 #[test]

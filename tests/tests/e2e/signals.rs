@@ -6,10 +6,13 @@ use brunt_model::verdict::{Mark, Status};
 use brunt_tests::brunt::Brunt;
 use brunt_tests::garbage::{Act, Server, wait_for_requests};
 use brunt_tests::nginx::Nginx;
+use brunt_tests::skip::{is_root, skip};
 use brunt_tests::{clock, turn};
 use rustix::process::Signal;
 
 use crate::IO;
+
+const ANSWER: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 #[test]
 fn a_signal_drains_and_leaves_the_partial_result() {
@@ -57,5 +60,28 @@ fn a_second_signal_stops_at_once() {
         assert_eq!(report.verdict.status, Status::Stopped, "{}", measured.story());
         let open_end = report.verdict.marks.contains(&Mark::Incomplete);
         assert_eq!(open_end, report.totals.in_flight > 0, "{}", measured.story());
+    }
+}
+
+/// Ctrl-C in a terminal goes to all of a process group. The run's own loader would take the engine with it.
+#[test]
+fn a_signal_to_the_whole_group_drains_too() {
+    let _turn = turn();
+    if !is_root() {
+        skip("a_signal_to_the_whole_group_drains_too", "only root's runs start a loader for themselves");
+        return;
+    }
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let server = Server::start(&[Act::Pause(Duration::from_millis(20)), Act::send(ANSWER)]);
+        let none = "--loader-socket /nonexistent/loader.sock --kernel on --guard required";
+        let started = Brunt::new(&format!("run -c 4 -z 60s {none} {}", server.url())).start_json();
+        wait_for_requests(&server, 40);
+        started.signal_group(signal);
+        let measured = started.finish();
+        let report = &measured.expect(code).expect_errors(&[]).report;
+        assert_eq!(report.verdict.status, Status::Stopped, "{}", measured.story());
+        assert_eq!((report.totals.in_flight, report.totals.lost), (0, 0), "{}", measured.story());
+        assert!(report.environment.guard.starts_with("on"), "{}", measured.story());
+        assert!(measured.ended.wall < Duration::from_secs(10), "{}", measured.story());
     }
 }

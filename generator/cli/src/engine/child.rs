@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use brunt_engine::{Event, Finished, Io, StopSwitch};
 use brunt_jail::{Entered, Rules, Seal, State};
@@ -20,7 +20,7 @@ use crate::flags::EngineProcess;
 
 /// Runs the job that comes through stdin and tells its end through stdout. The exit code says nothing.
 pub(crate) fn serve(process: &EngineProcess) -> Result<Exit, CommandError> {
-    let rules = Rules { keep: process.keep.clone(), unix_sockets: process.unix_sockets };
+    let rules = Rules { keep: process.keep.clone(), unix_socket: process.unix_socket.clone() };
     // First, while there is one thread. It takes back what was asked for before, such as dying with the parent.
     let entered = brunt_jail::enter(&rules);
     die_with(process.parent)?;
@@ -30,13 +30,13 @@ pub(crate) fn serve(process: &EngineProcess) -> Result<Exit, CommandError> {
     let (outbox, writer) = pipe
         .and_then(|pipe| Outbox::begin(pipe, stop.clone()))
         .map_err(CommandError::system("starting to write to the parent"))?;
-    let key_log = Arc::new(PipedKeyLog { outbox: outbox.clone(), lost: AtomicU64::new(0) });
+    let key_log = Arc::new(PipedKeyLog::new(outbox.clone()));
     let outcome = match entered {
-        Ok(entered) => run(&outbox, &key_log, &stop, &entered, process.unix_sockets),
+        Ok(entered) => run(&outbox, &key_log, &stop, &entered, rules.unix_socket.is_some()),
         Err(error) => Err(Failure { is_fault: false, text: format!("the engine cannot be jailed: {error}") }),
     };
     let last = match &outcome {
-        Ok(finished) => end(finished, key_log.lost.load(Ordering::Relaxed)),
+        Ok(finished) => end(finished, key_log.lost()),
         Err(failure) => failed(failure),
     };
     outbox.send_last(last.map_err(|error| CommandError::Engine(unsaid(&error)))?);

@@ -20,6 +20,9 @@ const TEXT_MAX: usize = 1_000;
 /// Labels, random bytes and secrets of the key log have at most 32, 32 and 64 bytes.
 const KEY_LOG_MAX: usize = 256;
 
+/// Lines of the key log in a run: those of some hundred thousand handshakes.
+pub(super) const KEY_LINES_MAX: u64 = 1_000_000;
+
 /// Why a run could not begin, or broke, in the words of the engine.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, thiserror::Error)]
 #[error("{text}")]
@@ -82,6 +85,8 @@ pub(super) enum MessageError {
     Snapshot(#[from] CodecError),
     #[error("a message whose {0} cannot be")]
     Figure(&'static str),
+    #[error("{0} more often than there can be")]
+    Often(&'static str),
 }
 
 pub(super) fn started(threads: &[i32]) -> Result<Vec<u8>, MessageError> {
@@ -150,6 +155,29 @@ impl<'a> Message<'a> {
             JAILED => Ok(Self::Jailed(cleaned(postcard::from_bytes(content)?))),
             _ => Err(MessageError::Kind),
         }
+    }
+}
+
+/// What a run has been told, as far as it is told so often only.
+#[derive(Default, Debug)]
+pub(super) struct Told {
+    started: u64,
+    jailed: u64,
+    key_lines: u64,
+}
+
+impl Told {
+    /// Counts a message.
+    pub(super) fn admit(&mut self, message: &Message<'_>) -> Result<(), MessageError> {
+        let (count, most, what) = match message {
+            Message::Started(_) => (&mut self.started, 1, "a start"),
+            Message::Jailed(_) => (&mut self.jailed, 1, "a jail"),
+            Message::KeyLog(_) => (&mut self.key_lines, KEY_LINES_MAX, "lines of the key log"),
+            // Intervals are admitted by their numbers, and nothing comes after the others.
+            Message::Interval(_) | Message::End(..) | Message::Failed(_) => return Ok(()),
+        };
+        *count += 1;
+        if *count > most { Err(MessageError::Often(what)) } else { Ok(()) }
     }
 }
 
@@ -258,6 +286,19 @@ mod tests {
         ] {
             assert!(Message::decode(&frame, SHAPE).is_err(), "{frame:?}");
         }
+    }
+
+    #[test]
+    fn what_is_told_once_is_not_told_again() {
+        fn check(message: &Message<'_>, most: u64) {
+            let mut told = Told::default();
+            let admitted = (0..=most).take_while(|_| told.admit(message).is_ok()).count();
+            assert_eq!(admitted as u64, most, "{message:?}");
+            assert_eq!(told.admit(&Message::Interval(Box::new(snapshot(0)))).ok(), Some(()));
+        }
+        check(&Message::Started(vec![7, 8]), 1);
+        check(&Message::Jailed("on".to_owned()), 1);
+        check(&Message::KeyLog(LINE), KEY_LINES_MAX);
     }
 
     #[test]

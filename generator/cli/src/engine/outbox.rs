@@ -14,7 +14,7 @@ use brunt_engine::StopSwitch;
 use rustls::KeyLog;
 
 use super::frame::{MESSAGE_MAX, framed};
-use super::message::{KeyLine, MessageError, key_log};
+use super::message::{KEY_LINES_MAX, KeyLine, MessageError, key_log};
 
 /// Lines of the key log that may wait: those of some hundred handshakes.
 const WAITING_MAX: usize = 4_096;
@@ -82,14 +82,31 @@ fn write_all(mut pipe: File, waiting: &Receiver<Sent>) -> std::io::Result<()> {
 /// A key log whose lines are written by the supervisor, which has the file.
 #[derive(Debug)]
 pub(super) struct PipedKeyLog {
-    pub(super) outbox: Outbox,
-    pub(super) lost: AtomicU64,
+    outbox: Outbox,
+    /// Lines that found no room.
+    lost: AtomicU64,
+    tried: AtomicU64,
+}
+
+impl PipedKeyLog {
+    pub(super) const fn new(outbox: Outbox) -> Self {
+        Self { outbox, lost: AtomicU64::new(0), tried: AtomicU64::new(0) }
+    }
+
+    pub(super) fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    /// The supervisor takes no more than so many.
+    fn may_send(&self) -> bool {
+        self.tried.fetch_add(1, Ordering::Relaxed) < KEY_LINES_MAX
+    }
 }
 
 impl KeyLog for PipedKeyLog {
     fn log(&self, label: &str, client_random: &[u8], secret: &[u8]) {
         let line: Result<_, MessageError> = key_log(&KeyLine { label, client_random, secret });
-        if !line.is_ok_and(|line| self.outbox.try_send(line)) {
+        if !line.is_ok_and(|line| self.may_send() && self.outbox.try_send(line)) {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -105,18 +122,31 @@ mod tests {
     fn messages_are_written_in_order_up_to_the_last() {
         let (read, write) = std::io::pipe().unwrap();
         let (outbox, writer) = Outbox::begin(write.into(), StopSwitch::default()).unwrap();
-        let key_log = PipedKeyLog { outbox: outbox.clone(), lost: AtomicU64::new(0) };
+        let key_log = PipedKeyLog::new(outbox.clone());
         outbox.send(vec![9]);
         key_log.log("L", &[1], &[2]);
         outbox.send_last(vec![8]);
         writer.join().unwrap();
         key_log.log("L", &[1], &[2]);
-        assert_eq!(key_log.lost.load(Ordering::Relaxed), 1, "what comes too late is counted");
+        assert_eq!(key_log.lost(), 1, "what comes too late is counted");
         let (mut frames, mut pipe, mut got) = (Frames::new(MESSAGE_MAX), read, Vec::new());
         while let Some(frame) = frames.wait(&mut pipe).unwrap() {
             got.push(frame);
         }
         assert_eq!(got, [vec![9], vec![3, 1, b'L', 1, 1, 1, 2], vec![8]]);
+    }
+
+    #[test]
+    fn no_more_lines_are_sent_than_are_taken() {
+        let (_read, write) = std::io::pipe().unwrap();
+        let (outbox, writer) = Outbox::begin(write.into(), StopSwitch::default()).unwrap();
+        let key_log = PipedKeyLog { tried: AtomicU64::new(KEY_LINES_MAX - 1), ..PipedKeyLog::new(outbox) };
+        for expected in [0, 1, 2] {
+            key_log.log("L", &[1], &[2]);
+            assert_eq!(key_log.lost(), expected);
+        }
+        key_log.outbox.send_last(vec![8]);
+        writer.join().unwrap();
     }
 
     #[test]

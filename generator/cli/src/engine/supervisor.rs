@@ -16,7 +16,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::frame::{Filled, Frames, MESSAGE_MAX, PRESS};
 use super::job::Job;
-use super::message::{Failure, Message, Shape};
+use super::message::{Failure, Message, Shape, Told};
 use super::timer::{PATIENCE, Timer};
 use crate::error::CommandError;
 use crate::host::clock::monotonic;
@@ -40,8 +40,8 @@ pub(crate) struct Supervisor {
 #[derive(Copy, Clone, Debug)]
 pub(crate) struct Inherited<'a> {
     pub memory: &'a [OwnedFd],
-    /// The target is a unix socket.
-    pub unix_sockets: bool,
+    /// The target, where it is a unix socket.
+    pub unix_socket: Option<&'a str>,
 }
 
 /// What the child tells while it runs.
@@ -95,8 +95,8 @@ impl Supervisor {
         if !numbers.is_empty() {
             command.arg(format!("--keep={}", numbers.join(",")));
         }
-        if inherited.unix_sockets {
-            command.arg("--unix-sockets");
+        if let Some(path) = inherited.unix_socket {
+            command.arg(format!("--unix-socket={path}"));
         }
         command.env_clear().stdin(Stdio::piped()).stdout(Stdio::piped());
         if let Some(wish) = std::env::var_os("RUST_BACKTRACE") {
@@ -104,6 +104,9 @@ impl Supervisor {
         }
         // Ctrl-C in a terminal goes to all of a process group, and what it means is decided here.
         command.process_group(0);
+        brunt_engine::pass_nothing_on().map_err(CommandError::system(
+            "keeping open files out of the engine process (is /proc mounted?)",
+        ))?;
         let pass = |flags| inherited.memory.iter().try_for_each(|fd| fcntl_setfd(fd, flags));
         let mut child = pass(FdFlags::empty())
             .map_err(io::Error::from)
@@ -183,6 +186,7 @@ impl Supervisor {
     fn pass_on(&mut self, stop: &StopSwitch, run: &mut Run<'_>) {
         while run.passed < stop.get() {
             run.passed = if run.passed == Stop::No { Stop::Drain } else { Stop::Now };
+            run.timer.pressed(run.passed);
             if let Some(stdin) = &mut self.stdin {
                 // A pipe that was read has room for it. If the child is gone, that shows where it is read from.
                 let _ = stdin.write_all(&PRESS);
@@ -194,10 +198,15 @@ impl Supervisor {
     fn turn(&mut self, run: &mut Run<'_>, see: &mut dyn FnMut(Seen<'_>)) -> Result<Option<Last>, Broken> {
         let came = wait_for(&self.stdout, PollFlags::IN, TURN);
         run.timer.tick(came);
-        // What came while this process stood still counts, so this is asked only when there is nothing to read.
-        if !came {
-            return run.timer.overdue().map_or(Ok(None), |what| Err(Broken::Wrong(what)));
+        let last = if came { self.read(run, see)? } else { None };
+        // What came while this process stood still counts, so this is asked after reading.
+        match (last, run.timer.overdue()) {
+            (None, Some(what)) => Err(Broken::Wrong(what)),
+            (last, _) => Ok(last),
         }
+    }
+
+    fn read(&mut self, run: &mut Run<'_>, see: &mut dyn FnMut(Seen<'_>)) -> Result<Option<Last>, Broken> {
         let wrong =
             |error: &dyn std::fmt::Display| Broken::Wrong(format!("sent what it never should: {error}"));
         match run.frames.fill(&mut self.stdout).map_err(|error| wrong(&error))? {
@@ -206,7 +215,9 @@ impl Supervisor {
             Filled::Some => {}
         }
         while let Some(frame) = run.frames.next().map_err(|error| wrong(&error))? {
-            match Message::decode(frame, run.shape).map_err(|error| wrong(&error))? {
+            let message = Message::decode(frame, run.shape).map_err(|error| wrong(&error))?;
+            run.told.admit(&message).map_err(|error| wrong(&error))?;
+            match message {
                 Message::Started(threads) => {
                     run.timer.started();
                     see(Seen::Started { process: self.child.id(), threads: &threads });
@@ -261,6 +272,7 @@ impl Drop for Supervisor {
 struct Run<'a> {
     job: &'a Job<'a>,
     shape: Shape,
+    told: Told,
     frames: Frames,
     timer: Timer,
     /// What the child was told of the switch.
@@ -278,6 +290,7 @@ impl<'a> Run<'a> {
         Self {
             job,
             shape: Shape { names: job.plan.request_names().len(), cores: job.parts.cores.len() },
+            told: Told::default(),
             frames: Frames::new(MESSAGE_MAX),
             timer: Timer::new(job.plan, monotonic()),
             passed: Stop::No,

@@ -1,7 +1,8 @@
-//! When a child that says nothing counts as hanging.
+//! When a child counts as hanging, whether it says nothing or goes on talking.
 
 use std::time::Duration;
 
+use brunt_engine::Stop;
 use brunt_model::plan::Plan;
 use brunt_model::units::Nanos;
 
@@ -15,30 +16,53 @@ const STEP_MAX: Duration = Duration::from_secs(1);
 /// Measures the silences of a child and its whole run. Time in which this process stood still is left out.
 #[derive(Debug)]
 pub(super) struct Timer {
+    limits: Limits,
     last: Duration,
     started_at: Option<Duration>,
     silent: Duration,
-    running: Duration,
-    silent_max: Duration,
-    /// `None` for a run that ends by a count.
-    running_max: Option<Duration>,
+    /// Since this was made.
+    awake: Duration,
+    /// What `awake` is not to pass, and how long that was from the beginning of its count. `None` for a run that ends by a
+    /// count and was not stopped.
+    end: Option<(Duration, Duration)>,
 }
 
-impl Timer {
-    pub(super) fn new(plan: &Plan, now: Duration) -> Self {
+/// How long what a child does may take, with patience.
+#[derive(Debug)]
+struct Limits {
+    silence: Duration,
+    /// From its beginning to the start of the load.
+    start: Duration,
+    run: Option<Duration>,
+    /// From a first press of the switch: requests under way have their own deadline, and the drain one after it.
+    drained: Duration,
+    /// From a second press.
+    stopped: Duration,
+}
+
+impl Limits {
+    fn of(plan: &Plan) -> Self {
         let of = |time: Nanos| Duration::from_nanos(time.0);
         let drain = of(plan.deadlines.drain);
         // The connections that a load begins with are made before it says anything, at each address in turn.
         let addresses = u32::try_from(plan.endpoints.len()).unwrap_or(u32::MAX);
         let connects = of(plan.deadlines.connect).saturating_mul(addresses);
+        let silence = PATIENCE + of(plan.interval) + drain + connects;
         Self {
-            last: now,
-            started_at: None,
-            silent: Duration::ZERO,
-            running: Duration::ZERO,
-            silent_max: PATIENCE + of(plan.interval) + drain + connects,
-            running_max: plan.load.duration().map(|duration| PATIENCE + of(duration) + drain),
+            silence,
+            start: silence + PATIENCE,
+            run: plan.load.duration().map(|duration| PATIENCE + of(duration) + drain),
+            drained: PATIENCE + of(plan.deadlines.total) + drain,
+            stopped: PATIENCE + drain,
         }
+    }
+}
+
+impl Timer {
+    pub(super) fn new(plan: &Plan, now: Duration) -> Self {
+        let limits = Limits::of(plan);
+        let end = Some((limits.start, limits.start));
+        Self { limits, last: now, started_at: None, silent: Duration::ZERO, awake: Duration::ZERO, end }
     }
 
     /// Time has passed, and something came or did not.
@@ -50,13 +74,25 @@ impl Timer {
         let step = now.saturating_sub(self.last).min(STEP_MAX);
         self.last = now;
         self.silent = if came { Duration::ZERO } else { self.silent + step };
-        if self.started_at.is_some() {
-            self.running += step;
-        }
+        self.awake += step;
     }
 
     pub(super) fn started(&mut self) {
         self.started_at = Some(self.last);
+        self.end = self.limits.run.map(|most| (self.awake + most, most));
+    }
+
+    /// The child was told of a press, after which it has less time.
+    pub(super) fn pressed(&mut self, stop: Stop) {
+        let most = match stop {
+            Stop::No => return,
+            Stop::Drain => self.limits.drained,
+            Stop::Now => self.limits.stopped,
+        };
+        let end = self.awake + most;
+        if self.end.is_none_or(|(before, _)| end < before) {
+            self.end = Some((end, most));
+        }
     }
 
     /// Since the child said that it began.
@@ -66,11 +102,15 @@ impl Timer {
 
     /// Why it is to be waited for no longer.
     pub(super) fn overdue(&self) -> Option<String> {
-        if self.silent > self.silent_max {
-            return Some(format!("said nothing for {} s", self.silent_max.as_secs()));
+        if self.silent > self.limits.silence {
+            return Some(format!("said nothing for {} s", self.limits.silence.as_secs()));
         }
-        let running_max = self.running_max.filter(|most| self.running > *most)?;
-        Some(format!("did not end within {} s", running_max.as_secs()))
+        let (_, most) = self.end.filter(|(end, _)| self.awake > *end)?;
+        Some(format!("did not {} within {} s", self.aim(), most.as_secs()))
+    }
+
+    const fn aim(&self) -> &'static str {
+        if self.started_at.is_none() { "start" } else { "end" }
     }
 }
 
@@ -85,6 +125,7 @@ mod tests {
         let mut scenario = Scenario::of("http://h/");
         scenario.load.duration = duration.map(Nanos::from_secs);
         scenario.load.requests = Some(1_000_000);
+        scenario.http.total_timeout = Nanos::from_secs(30);
         let inputs = Inputs { addresses: vec!["127.0.0.1:80".parse().unwrap()], body: Vec::new() };
         Timer::new(&compile(&scenario, &inputs).unwrap(), Duration::ZERO)
     }
@@ -102,11 +143,34 @@ mod tests {
     fn silence_and_overtime_have_an_end() {
         // 30 s, an interval of 1 s, a drain of 10 s, and a connect of 5 s.
         assert_eq!(run(&mut timer(None), false, 100), Some((46, "said nothing for 46 s".to_owned())));
-        assert_eq!(run(&mut timer(None), true, 10_000), None);
+        assert_eq!(run(&mut timer(None), true, 100), Some((76, "did not start within 76 s".to_owned())));
         let mut started = timer(Some(20));
         started.started();
         assert_eq!(run(&mut started, true, 100), Some((60, "did not end within 60 s".to_owned())));
         assert_eq!(started.elapsed(), Duration::from_millis(60_500));
+    }
+
+    /// A child that goes on talking, after the switch was pressed at these seconds of its run.
+    #[test]
+    fn a_stopped_run_has_an_end_whatever_the_child_says() {
+        fn check(duration: Option<u64>, presses: &[(u64, Stop)], expected: Option<(u64, u64)>) {
+            let mut timer = timer(duration);
+            timer.started();
+            for (at, stop) in presses {
+                assert_eq!(run(&mut timer, true, *at), None);
+                timer.pressed(*stop);
+            }
+            let expected = expected.map(|(at, most)| (at, format!("did not end within {most} s")));
+            assert_eq!(run(&mut timer, true, 1_000), expected, "{duration:?} {presses:?}");
+        }
+        // A request may take 30 s, the drain 10 s, and patience has 30 s.
+        check(None, &[], None);
+        check(None, &[(100, Stop::Drain)], Some((170, 70)));
+        check(None, &[(100, Stop::Drain), (110, Stop::Now)], Some((150, 40)));
+        check(None, &[(100, Stop::Drain), (165, Stop::Now)], Some((170, 70)));
+        check(Some(600), &[(100, Stop::Drain)], Some((170, 70)));
+        check(Some(20), &[(10, Stop::Drain)], Some((60, 60)));
+        check(Some(20), &[(10, Stop::Drain), (11, Stop::Now)], Some((51, 40)));
     }
 
     #[test]

@@ -62,9 +62,9 @@ pub(crate) struct EngineProcess {
     /// Descriptors that it inherits on purpose
     #[arg(long, value_delimiter = ',')]
     pub keep: Vec<i32>,
-    /// The target is a unix socket
+    /// The target, where it is a unix socket
     #[arg(long)]
-    pub unix_sockets: bool,
+    pub unix_socket: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]

@@ -15,7 +15,7 @@ use brunt_loader::grant::{self, Grant};
 use brunt_loader::wire::{Features, Op, Reply, Request, Status};
 use brunt_model::plan::{Endpoint, Plan};
 
-use self::loader::{Loader, begin_loader};
+use self::loader::{Loader, Silence, begin_loader};
 pub(crate) use self::offer::{Offer, offer};
 pub(crate) use self::policy::{Refusal, check_targets};
 use crate::engine::Memory;
@@ -23,6 +23,10 @@ use crate::host::clock::monotonic;
 
 /// How often a loader is asked how things stand.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// Whoever follows the run waits for the answer, so it is not waited for long.
+const LOOK_WITHIN: Duration = Duration::from_millis(500);
+/// The same once the run is over: what was denied last is in that answer.
+const LAST_LOOK_WITHIN: Duration = Duration::from_secs(5);
 
 /// How much something is wanted.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -74,6 +78,8 @@ pub(crate) struct Kernel {
     lost: Vec<String>,
     denied: Vec<(&'static str, u64)>,
     looked: Duration,
+    /// The loader is late with an answer, which is to come before anything else is asked.
+    is_owed: bool,
 }
 
 /// What is left of it to report.
@@ -132,6 +138,7 @@ impl Kernel {
             lost: Vec::new(),
             denied: Vec::new(),
             looked: monotonic(),
+            is_owed: false,
         }
     }
 
@@ -174,7 +181,7 @@ impl Kernel {
     /// Has the engine's process moved to where the programs see its sockets, before it has any.
     ///
     /// # Errors
-    /// When that fails and a guard was to be: the engine must not run then.
+    /// When that fails and a guard was to be, whether demanded or not: the engine must not run unguarded then.
     pub(crate) fn enter(&mut self, process: u32, wanted: &Wanted) -> Result<(), Refusal> {
         let Some(loader) = &self.loader else { return Ok(()) };
         let reply = loader.ask(&Request { pid: process, ..Request::new(Op::Enter) });
@@ -183,18 +190,16 @@ impl Kernel {
             Ok((reply, _)) => reply.text,
             Err(error) => error,
         };
-        let asked = self.features;
+        let asked = std::mem::take(&mut self.features);
+        if wanted.timing == Need::Required && asked.timing {
+            return Err(Refusal::Demanded { flag: "--kernel on", why });
+        }
+        if asked.guard {
+            return Err(Refusal::NotGuarded(why));
+        }
         self.nothing_of(asked, &why);
-        self.features = Features::default();
         self.memory.clear();
         self.loader = None;
-        for (flag, need, is_asked) in
-            [("--kernel on", wanted.timing, asked.timing), ("--guard required", wanted.guard, asked.guard)]
-        {
-            if need == Need::Required && is_asked {
-                return Err(Refusal::Demanded { flag, why });
-            }
-        }
         Ok(())
     }
 
@@ -215,17 +220,33 @@ impl Kernel {
             return false;
         }
         let denied_before = !self.denied.is_empty();
-        self.look();
+        self.look(if self.is_owed { Duration::ZERO } else { LOOK_WITHIN });
         !denied_before && !self.denied.is_empty()
     }
 
-    /// Notices a loader that went away, and counts what was denied.
-    fn look(&mut self) {
+    /// Notices a loader that went away, and counts what was denied. A loader that is late keeps its session: with that the
+    /// programs would go, and the engine that is fenced in by them.
+    fn look(&mut self, within: Duration) {
         self.looked = monotonic();
         let Some(loader) = &self.loader else { return };
-        match loader.ask(&Request::new(Op::Status)) {
-            Ok((reply, _)) => self.denied = grant::reasons(reply.denied),
-            Err(error) => self.lose(&error),
+        let status = loader.status(self.is_owed, within);
+        self.is_owed = status == Err(Silence::Late);
+        match status {
+            Ok(reply) => self.denied = grant::reasons(reply.denied),
+            Err(Silence::Gone(error)) => self.lose(&error),
+            Err(Silence::Late) => {}
+        }
+    }
+
+    fn look_last(&mut self) {
+        let was_owed = self.is_owed;
+        self.look(LAST_LOOK_WITHIN);
+        if was_owed && !self.is_owed {
+            // That answer was to a question from before the end.
+            self.look(LAST_LOOK_WITHIN);
+        }
+        if self.is_owed && self.features.guard {
+            self.lost.push("the loader does not answer: what the guard denied last is not known".to_owned());
         }
     }
 
@@ -246,7 +267,7 @@ impl Kernel {
 
     /// The end of the run, after the engine's: what was lost on the way, and what was denied, by reason.
     pub(crate) fn end(mut self) -> KernelEnd {
-        self.look();
+        self.look_last();
         KernelEnd {
             timing: self.timing.text,
             guard: self.guard.text,
@@ -276,4 +297,97 @@ fn grants_of(wanted: &Wanted, plan: &Plan) -> Vec<Grant> {
         Endpoint::Unix(_) => None,
     });
     addresses.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd as _;
+
+    use brunt_loader::session::{Session, receive, send};
+    use brunt_loader::wire::REQUEST_LEN;
+    use brunt_model::plan::{Inputs, compile};
+    use brunt_model::scenario::Scenario;
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+
+    use super::*;
+
+    const ALL: Features = Features { timing: true, logs: false, guard: true };
+
+    fn wanted(timing: Need, guard: Need) -> Wanted {
+        Wanted { timing, guard, allow: Vec::new(), socket: PathBuf::new() }
+    }
+
+    /// An open session with these features, and the loader's end of it.
+    fn opened(features: Features) -> (Kernel, OwnedFd) {
+        let (ours, theirs) =
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();
+        let inputs = Inputs { addresses: vec!["127.0.0.1:80".parse().unwrap()], body: Vec::new() };
+        let plan = compile(&Scenario::of("http://h/"), &inputs).unwrap();
+        let mut kernel = Kernel::without(&wanted(Need::Auto, Need::Auto), &plan);
+        let memory = vec![std::fs::File::open("/dev/null").unwrap().into()];
+        let reply = Reply { features, ..Reply::new(Status::Done, "") };
+        kernel.take(Loader::over(Session::over(ours)), features, &reply, memory);
+        (kernel, theirs)
+    }
+
+    fn answer(loader: &OwnedFd, reply: &Reply) {
+        send(loader.as_fd(), &reply.encode(), &[]).unwrap();
+    }
+
+    #[test]
+    fn an_engine_that_cannot_be_fenced_in_does_not_run() {
+        fn check(features: Features, wanted: &Wanted, refusal: Option<&str>) {
+            let (mut kernel, theirs) = opened(features);
+            answer(&theirs, &Reply::new(Status::Unable, "no room"));
+            let entered = kernel.enter(1, wanted).map_err(|refusal| refusal.to_string());
+            match refusal {
+                None => assert_eq!((entered, kernel.timing.text.as_str()), (Ok(()), "off: no room")),
+                Some(words) => assert!(entered.as_ref().is_err_and(|why| why.contains(words)), "{entered:?}"),
+            }
+            assert!(refusal.is_some() || kernel.mapped().is_none());
+        }
+        let timing = Features { guard: false, ..ALL };
+        let guard = Features { timing: false, ..ALL };
+        let both = |need| wanted(need, need);
+        for need in [Need::Auto, Need::Required] {
+            check(ALL, &wanted(Need::Auto, need), Some("put around the engine: no room"));
+            check(guard, &both(need), Some("put around the engine: no room"));
+        }
+        check(timing, &wanted(Need::Required, Need::Off), Some("--kernel on"));
+        check(timing, &both(Need::Auto), None);
+    }
+
+    #[test]
+    fn a_late_answer_is_waited_for_and_its_session_kept() {
+        let (mut kernel, theirs) = opened(ALL);
+        for _ in 0..3 {
+            kernel.looked = Duration::ZERO;
+            assert!(!kernel.turn());
+        }
+        let mut bytes = [0; REQUEST_LEN];
+        let asked = |bytes: &mut [u8]| receive(theirs.as_fd(), bytes).map(|(len, _)| len);
+        assert_eq!(asked(&mut bytes), Ok(REQUEST_LEN), "it is asked once");
+        assert_eq!(asked(&mut bytes), Err(rustix::io::Errno::AGAIN), "and not again");
+        assert!(kernel.loader.is_some() && kernel.is_owed && kernel.lost.is_empty());
+        // The late answer, and that to the last question.
+        let mut reply = Reply::new(Status::Done, "");
+        answer(&theirs, &reply);
+        reply.denied[0] = 2;
+        answer(&theirs, &reply);
+        let end = kernel.end();
+        assert_eq!((end.lost, end.denied.first().map(|(_, count)| *count)), (Vec::<String>::new(), Some(2)));
+    }
+
+    #[test]
+    fn a_loader_that_goes_is_noticed_once() {
+        let (mut kernel, theirs) = opened(ALL);
+        drop(theirs);
+        for _ in 0..2 {
+            kernel.looked = Duration::ZERO;
+            assert!(!kernel.turn());
+        }
+        let lost = kernel.end().lost;
+        assert_eq!(lost.len(), 2, "{lost:?}");
+        assert!(lost[0].contains("the guard stands"), "{lost:?}");
+    }
 }

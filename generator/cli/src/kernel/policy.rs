@@ -20,6 +20,10 @@ pub(crate) enum Refusal {
     ByLoader(String),
     #[error("{flag} cannot be had: {why}; see brunt doctor")]
     Demanded { flag: &'static str, why: String },
+    #[error(
+        "the guard cannot be put around the engine: {0}; see brunt doctor, or run without it with --guard off"
+    )]
+    NotGuarded(String),
 }
 
 /// Checks the addresses of the plan against the flags.

@@ -70,8 +70,11 @@ fn execute(
     progress: Progress,
 ) -> Result<(Finished, Observed, u64), CommandError> {
     let Prepared { scenario, plan, parts, .. } = prepared;
-    let unix_sockets = plan.endpoints.iter().any(|endpoint| matches!(endpoint, Endpoint::Unix(_)));
-    let mut engine = Supervisor::spawn(Inherited { memory: &kernel.memory, unix_sockets })?;
+    let unix_socket = plan.endpoints.iter().find_map(|endpoint| match endpoint {
+        Endpoint::Unix(path) => Some(path.as_str()),
+        Endpoint::Ip(_) => None,
+    });
+    let mut engine = Supervisor::spawn(Inherited { memory: &kernel.memory, unix_socket })?;
     kernel.enter(engine.process(), wanted).map_err(CommandError::Refused)?;
     let job = Job { scenario, inputs, plan, parts, memory: kernel.mapped() };
     let mut watch = Watch::new(plan, &parts.cores, progress);

@@ -9,6 +9,7 @@
 
 mod buffers;
 pub(crate) mod epoll;
+pub(crate) mod inherit;
 mod outbox;
 #[cfg(test)]
 pub(crate) mod sim;

@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Barrier, Mutex};
@@ -220,16 +221,26 @@ fn enter_ring(ring: RawFd) -> i32 {
     if result < 0 { last_error() } else { 0 }
 }
 
+/// A socket that is not the target.
+pub(super) fn beside(path: &Path) -> PathBuf {
+    path.with_extension("other")
+}
+
 fn asked(path: &str) {
-    let rules = Rules { unix_sockets: true, ..Rules::default() };
-    enter(&rules).expect("the first stage");
+    let path = Path::new(path);
+    let rules = Rules { unix_socket: Some(path.to_owned()), ..Rules::default() };
+    let entered = enter(&rules).expect("the first stage");
+    let part = entered.parts.iter().find(|part| part.name == "unix sockets").expect("it is told");
+    println!("{} {}", part.name, if part.is_on() { "on" } else { "off" });
     let ring = ring();
     seal(&Seal { unix_sockets: true, io_uring: true }).expect("the second stage");
     // Where rings are forbidden altogether, the call is let through all the same.
     let entered = enter_ring(ring.as_ref().map_or(-1, AsRawFd::as_raw_fd));
     println!("ring {}", if ring.is_none() && entered == libc::EBADF { 0 } else { entered });
-    let connected = UnixStream::connect(path);
-    println!("unix {}", connected.err().and_then(|error| error.raw_os_error()).unwrap_or(0));
+    let connect =
+        |path: &Path| UnixStream::connect(path).err().and_then(|error| error.raw_os_error()).unwrap_or(0);
+    println!("unix {}", connect(path));
+    println!("other unix {}", connect(&beside(path)));
     println!("done");
 }
 
