@@ -18,7 +18,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use super::rows::Row;
 use super::worker::Worker;
 
-const ALLOWED: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8_080);
+pub(super) const ALLOWED: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8_080);
 /// Each run has a port of its own, so that no late packet of one counts for another.
 const FIRST_PORT: u16 = 20_001;
 
@@ -114,7 +114,8 @@ impl Field {
         if is_narrowed {
             assert_eq!(worker.line(), "connected");
             if let Some(session) = &session {
-                narrow(session, &[ALLOWED]);
+                let reply = narrow(session, &[ALLOWED]);
+                assert_eq!(reply.status, Status::Done, "{reply:?}");
             }
             before = forbidden.packets();
             worker.go();
@@ -255,10 +256,9 @@ pub(super) fn ask(session: &Session, request: &Request) -> Reply {
     session.ask(request).expect("the loader answers").0
 }
 
-fn narrow(session: &Session, to: &[SocketAddr]) {
+pub(super) fn narrow(session: &Session, to: &[SocketAddr]) -> Reply {
     let grants = to.iter().map(|address| Grant::of(*address)).collect();
-    let reply = ask(session, &Request { grants, ..Request::new(Op::Narrow) });
-    assert_eq!(reply.status, Status::Done, "{reply:?}");
+    ask(session, &Request { grants, ..Request::new(Op::Narrow) })
 }
 
 pub(super) fn denied(session: &Session) -> Vec<(&'static str, u64)> {

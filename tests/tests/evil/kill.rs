@@ -9,7 +9,7 @@ use brunt_tests::loader::Loader;
 use brunt_tests::{clock, turn};
 use rustix::process::Signal;
 
-use super::field::{Field, ask, denied};
+use super::field::{ALLOWED, Field, ask, denied, narrow};
 
 pub(super) const ATTEMPT: &str = "flood";
 /// Of the thousand a second that it sends, by which it is seen to be at work.
@@ -31,6 +31,16 @@ fn w2_the_kill_switch_of_a_session_stops_every_packet() {
 #[test]
 fn w2_the_kill_switch_of_the_loader_stops_every_packet() {
     check("w2 signal", |field, _| field.loader().signal(Signal::USR1));
+}
+
+#[test]
+fn w2_a_new_policy_does_not_take_the_kill_switch_back() {
+    check("w2 narrow", |_, session| {
+        let reply = ask(session, &Request::new(Op::Kill));
+        assert_eq!(reply.status, Status::Done, "{reply:?}");
+        let reply = narrow(session, &[ALLOWED]);
+        assert!(reply.status == Status::Refused && reply.text.contains("kill switch"), "{reply:?}");
+    });
 }
 
 /// A loader that starts removes what an earlier one left; what one that runs has just made is not left.

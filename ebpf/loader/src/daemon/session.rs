@@ -194,6 +194,10 @@ impl Work {
 
     /// A policy only ever gets narrower.
     fn narrow(&mut self, grants: &[Grant]) -> Reply {
+        if self.programs.is_killed() {
+            let text = "the kill switch of this session is on, and nothing takes it back; begin another run";
+            return Reply::new(Status::Refused, text);
+        }
         if let Some(outside) = grants.iter().find(|grant| !self.grants.iter().any(|wide| wide.covers(grant)))
         {
             return Reply::new(Status::Refused, format!("{outside} is not part of this session's policy"));
