@@ -130,7 +130,7 @@ impl Server {
         for session in self.sessions {
             match session.leave() {
                 Ok(None) => {}
-                Ok(Some(path)) => say(&format!("the guard on {path} stays, because a process is in it")),
+                Ok(Some(what_stays)) => say(&what_stays),
                 Err(error) => say(&error),
             }
         }

@@ -106,12 +106,10 @@ impl Session {
         self.work.map_or(Ok(()), |work| work.end().map_err(|error| format!("{}: {error}", self.name)))
     }
 
-    /// The loader ends. A fence around a process that runs stays; its name is returned.
+    /// The loader ends, which is no reason to end a run. What stays for one is told, and is the next loader's to remove.
     pub(crate) fn leave(self) -> Result<Option<String>, String> {
         match &self.work {
-            Some(work) if work.folder.is_some() && !work.cgroup.is_empty() => {
-                Ok(Some(work.cgroup.path().display().to_string()))
-            }
+            Some(work) if !work.cgroup.is_empty() => Ok(Some(work.what_stays())),
             _ => self.end().map(|()| None),
         }
     }
@@ -207,6 +205,17 @@ impl Work {
             self.grants = grants.to_vec();
         }
         done_or_unable(result)
+    }
+
+    fn what_stays(&self) -> String {
+        let path = self.cgroup.path().display();
+        match (self.is_guarded, &self.folder) {
+            (true, Some(_)) => format!("the guard on {path} stays, because a process is in it"),
+            (true, None) => format!(
+                "a process in {path} goes on; without a bpffs only the judge of its packets stays, not that of its calls"
+            ),
+            (false, _) => format!("a process in {path} goes on, without kernel times"),
+        }
     }
 
     fn end(mut self) -> std::io::Result<()> {
