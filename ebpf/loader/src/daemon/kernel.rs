@@ -147,7 +147,9 @@ impl Programs {
             insert(&mut self.ebpf, "GRANTED", entry)?;
         }
         let mut trie = trie(&mut self.ebpf, "GRANTED")?;
-        let old: Vec<_> = trie.keys().filter_map(Result::ok).collect();
+        let mut old: Vec<_> = trie.keys().filter_map(Result::ok).collect();
+        // Short prefixes first: a longer one may be there to keep mapped addresses out of a shorter one.
+        old.sort_by_key(Key::prefix_len);
         for key in old {
             let stays =
                 entries.iter().any(|entry| (entry.prefix, entry.address) == (key.prefix_len(), key.data()));
