@@ -169,8 +169,7 @@ fn without_a_guard_only_the_times_go_with_the_loader() {
         assert_eq!(ended.code, code, "{}", ended.story());
         ended.expect_on_stderr(&[said]);
         assert_eq!(pins_of(pid), Vec::<std::path::PathBuf>::new());
-        let measured =
-            check_degraded(running.finish(DEADLINE), &["there are no kernel times from then on"]);
+        let measured = check_degraded(running.finish(DEADLINE), &["there are no kernel times from then on"]);
         assert!(measured.report.kernel.known > 0, "those from before stand\n{}", measured.story());
         // Its empty cgroup is the next loader's to find.
         let next = Loader::start_or_skip(test, "").expect("the first one started");
