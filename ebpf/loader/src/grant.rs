@@ -1,7 +1,7 @@
 //! What may be reached, in words and as the kernel programs look it up.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 use brunt_abi::guard::{MAPPED_PREFIX, Ports, RANGES, REASONS, Range, Reason};
@@ -18,6 +18,13 @@ pub struct Grant {
     prefix: u32,
     ports: Range,
 }
+
+/// All of IPv4, as IPv4-mapped addresses.
+const ALL_MAPPED: Grant = Grant {
+    address: Ipv4Addr::UNSPECIFIED.to_ipv6_mapped().octets(),
+    prefix: MAPPED_PREFIX,
+    ports: Range::ALL,
+};
 
 /// Why a text is no grant.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -83,12 +90,24 @@ impl Grant {
         self.covers(&Self::of(address))
     }
 
+    /// A prefix of IPv6 does not hold the mapped addresses under it: who writes `::/0` does not name all of IPv4.
     fn has_prefix_of(&self, other: &Self) -> bool {
+        self.is_mapped() == other.is_mapped() && self.contains(other)
+    }
+
+    fn contains(&self, other: &Self) -> bool {
         self.prefix <= other.prefix && masked(other.address, self.prefix) == self.address
+    }
+
+    /// Of IPv4.
+    fn is_mapped(&self) -> bool {
+        ALL_MAPPED.contains(self)
     }
 }
 
 /// The table for a policy. The programs take the longest prefix only, so each entry has the ports of shorter ones as well.
+/// Where a prefix of IPv6 is so short that mapped addresses are under it, these have an entry of their own, with the ports
+/// that grants of IPv4 give to all of them: none, as a rule.
 ///
 /// # Errors
 /// Where a policy is larger than the table.
@@ -97,6 +116,9 @@ pub fn table(grants: &[Grant]) -> Result<Vec<Entry>, GrantError> {
         return Err(GrantError::TooMany);
     }
     let mut prefixes: Vec<_> = grants.iter().map(|grant| (grant.prefix, grant.address)).collect();
+    if grants.iter().any(|grant| !grant.is_mapped() && grant.contains(&ALL_MAPPED)) {
+        prefixes.push((ALL_MAPPED.prefix, ALL_MAPPED.address));
+    }
     prefixes.sort_unstable();
     prefixes.dedup();
     let entry = |(prefix, address): (u32, [u8; 16])| {
@@ -267,12 +289,18 @@ mod tests {
             ("10.0.0.0/8:80-90", "10.1.0.0/16:85", true),
             ("10.0.0.0/8:80", "10.1.0.0/16", false),
             ("10.1.0.0/16", "10.0.0.0/8", false),
-            ("::/0", "10.0.0.1:1", true),
+            ("::/0", "2001:db8::1", true),
+            ("::/0", "::/8", true),
+            ("::/0", "10.0.0.1:1", false),
+            ("::/0", "0.0.0.0/0", false),
+            ("::/8", "::ffff:10.0.0.1", false),
+            ("0.0.0.0/0", "::ffff:10.0.0.1", true),
             ("0.0.0.0/0", "2001:db8::1", false),
         ] {
             assert_eq!(grant(wide).covers(&grant(narrow)), want, "{wide} {narrow}");
         }
         assert!(grant("127.0.0.0/8:80").allows("127.9.9.9:80".parse().unwrap()));
+        assert!(!grant("::/0").allows("[::ffff:127.0.0.1]:80".parse().unwrap()));
     }
 
     #[test]
@@ -294,6 +322,37 @@ mod tests {
         assert_eq!(ports("127.0.0.0/8"), [80]);
         assert_eq!(ports("127.0.0.1"), [80, 8080]);
         assert_eq!(ports("10.0.0.0/8"), [1]);
+    }
+
+    /// As the programs do: the longest prefix that fits decides.
+    fn lets_out(table: &[Entry], to: &str) -> bool {
+        let to = Grant::of(to.parse().unwrap());
+        let fits = |entry: &&Entry| masked(to.address, entry.prefix) == entry.address;
+        let longest = table.iter().filter(fits).max_by_key(|entry| entry.prefix);
+        longest.is_some_and(|entry| entry.ports.0.iter().any(|range| range.contains(to.ports.first)))
+    }
+
+    #[test]
+    fn mapped_addresses_are_under_no_prefix_of_ipv6() {
+        for (grants, to, want) in [
+            (&["::/0"][..], "[2001:db8::1]:80", true),
+            (&["::/0"], "[::1]:80", true),
+            (&["::/0"], "10.0.0.1:80", false),
+            (&["::/8"], "10.0.0.1:80", false),
+            (&["::/0", "10.0.0.0/8:80"], "10.0.0.1:80", true),
+            (&["::/0", "10.0.0.0/8:80"], "10.0.0.1:81", false),
+            (&["::/0", "10.0.0.0/8:80"], "11.0.0.1:80", false),
+            (&["[::]/0:80", "0.0.0.0/0:443"], "10.0.0.1:443", true),
+            (&["[::]/0:80", "0.0.0.0/0:443"], "10.0.0.1:80", false),
+            (&["2001:db8::/32"], "10.0.0.1:80", false),
+        ] {
+            let parsed: Vec<_> = grants.iter().map(|text| grant(text)).collect();
+            let address = to.parse().unwrap();
+            assert_eq!(lets_out(&table(&parsed).unwrap(), to), want, "{grants:?} {to}");
+            assert_eq!(parsed.iter().any(|grant| grant.allows(address)), want, "{grants:?} {to}");
+        }
+        let narrow = table(&[grant("2001:db8::/32")]).unwrap();
+        assert_eq!(narrow.len(), 1, "no entry for nothing");
     }
 
     #[test]

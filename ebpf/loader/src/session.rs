@@ -41,11 +41,19 @@ pub struct Session {
 
 impl Session {
     /// # Errors
-    /// When nobody listens there, or not to us.
+    /// When nobody listens there, or not to us, or so many wait to be taken that there is no room for us.
     pub fn dial(path: &Path) -> io::Result<Self> {
-        let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
-        connect(&socket, &SocketAddrUnix::new(path)?)?;
-        Ok(Self { socket })
+        // Connecting would wait for room without a deadline (unix(7)). Later calls look before they receive.
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+        match connect(&socket, &SocketAddrUnix::new(path)?) {
+            Ok(()) => Ok(Self { socket }),
+            Err(rustix::io::Errno::AGAIN) => {
+                let text = "the loader is busy: too many wait for it; try again in a moment";
+                Err(io::Error::new(io::ErrorKind::WouldBlock, text))
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// A session with a loader that was given the other end.
@@ -97,12 +105,6 @@ impl Session {
             return Err(SessionError::Gone);
         }
         Ok((Reply::decode(&bytes[..len])?, fds))
-    }
-
-    /// The loader has ended. It says nothing without being asked, so whatever is to be read is its end.
-    #[must_use]
-    pub fn is_gone(&self) -> bool {
-        is_ready(self.socket.as_fd(), Duration::ZERO).unwrap_or(true)
     }
 }
 
@@ -171,7 +173,7 @@ pub fn receive(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> rustix::io::Result<(
 
 #[cfg(test)]
 mod tests {
-    use rustix::net::socketpair;
+    use rustix::net::{bind, listen, socketpair};
 
     use super::*;
     use crate::wire::{Op, Status};
@@ -197,10 +199,24 @@ mod tests {
     #[test]
     fn a_loader_that_ends_is_noticed() {
         let (session, theirs) = pair();
-        assert!(!session.is_gone());
         drop(theirs);
-        assert!(session.is_gone());
         assert!(matches!(session.ask(&Request::new(Op::Status)), Err(SessionError::Gone)));
+    }
+
+    #[test]
+    fn a_loader_with_a_full_queue_is_busy() {
+        let path = std::env::temp_dir().join(format!("brunt-busy-{}", std::process::id()));
+        let listener =
+            socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();
+        bind(&listener, &SocketAddrUnix::new(&path).unwrap()).unwrap();
+        // The queue has room for one more than its limit.
+        listen(&listener, 0).unwrap();
+        let [first, second] = [Session::dial(&path), Session::dial(&path)];
+        std::fs::remove_file(&path).unwrap();
+        assert!(first.is_ok(), "{first:?}");
+        let error = second.expect_err("nobody is taken");
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        assert!(error.to_string().contains("the loader is busy"), "{error}");
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub struct Features {
 
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub enum Op {
-    /// What could be had; nothing is loaded for it.
+    /// What could be had: all is loaded and attached once, and let go again.
     Support = 1,
     /// Loads the programs into a new cgroup. Once a session.
     Open = 2,

@@ -18,7 +18,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use super::rows::Row;
 use super::worker::Worker;
 
-const ALLOWED: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8_080);
+pub(super) const ALLOWED: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8_080);
 /// Each run has a port of its own, so that no late packet of one counts for another.
 const FIRST_PORT: u16 = 20_001;
 
@@ -67,7 +67,7 @@ pub(super) struct Field {
 impl Field {
     pub(super) fn make_or_skip(test: &'static str) -> Option<Self> {
         let namespace = Namespace::make_or_skip(test)?;
-        let loader = Loader::start_or_skip(test, "--allow 127.0.0.0/8")?;
+        let loader = Loader::start_or_skip(test, "--allow 127.0.0.0/8 --allow [::]/0")?;
         let allowed = listen(&namespace, ALLOWED);
         let field = Self { test, loader, namespace, _allowed: allowed, next_port: Cell::new(FIRST_PORT) };
         let (reply, _) = field.loader.dial().ask(&Request::new(Op::Support)).expect("the loader answers");
@@ -97,7 +97,12 @@ impl Field {
         let forbidden = Forbidden::watch_or_skip(self.test, Some(&self.namespace), target)
             .expect("nft was there for the namespace");
         let is_narrowed = row.attempt == "narrowed";
-        let granted = if is_narrowed { vec![ALLOWED, target] } else { vec![ALLOWED] };
+        let granted = match row.attempt {
+            "narrowed" => vec![Grant::of(ALLOWED), Grant::of(target)],
+            // Mapped addresses are under it by their bits, and are not meant.
+            "connect_mapped" => vec!["[::]/0".parse().expect("a grant")],
+            _ => vec![Grant::of(ALLOWED)],
+        };
         let props = Props::of(row.attempt, self, target);
         let mut worker = Worker::start(&self.namespace, &arguments(row.attempt, target, layers, &props));
         let session = layers.has_guard().then(|| {
@@ -114,7 +119,8 @@ impl Field {
         if is_narrowed {
             assert_eq!(worker.line(), "connected");
             if let Some(session) = &session {
-                narrow(session, &[ALLOWED]);
+                let reply = narrow(session, &[ALLOWED]);
+                assert_eq!(reply.status, Status::Done, "{reply:?}");
             }
             before = forbidden.packets();
             worker.go();
@@ -129,7 +135,7 @@ impl Field {
     pub(super) fn start_fenced(&self, attempt: &str) -> (Session, Worker) {
         let args = arguments(attempt, ALLOWED, Layers::Both, &Props::default());
         let mut worker = Worker::start(&self.namespace, &args);
-        let (session, entered) = self.fence_in(&worker, &[ALLOWED]);
+        let (session, entered) = self.fence_in(&worker, &[Grant::of(ALLOWED)]);
         assert_eq!(entered.status, Status::Done, "{entered:?}");
         worker.go();
         (session, worker)
@@ -137,7 +143,7 @@ impl Field {
 
     /// A session whose cgroup nothing is in yet.
     pub(super) fn open_session(&self) -> Session {
-        self.open(&[ALLOWED])
+        self.open(&[Grant::of(ALLOWED)])
     }
 
     /// Moves a process of ours into its cgroup.
@@ -147,16 +153,16 @@ impl Field {
     }
 
     /// A session whose cgroup the worker is in.
-    fn fence_in(&self, worker: &Worker, granted: &[SocketAddr]) -> (Session, Reply) {
+    fn fence_in(&self, worker: &Worker, granted: &[Grant]) -> (Session, Reply) {
         let session = self.open(granted);
         let entered = ask(&session, &Request { pid: worker.pid(), ..Request::new(Op::Enter) });
         (session, entered)
     }
 
-    fn open(&self, granted: &[SocketAddr]) -> Session {
+    fn open(&self, granted: &[Grant]) -> Session {
         let session = self.loader.dial();
         let features = Features { timing: true, logs: false, guard: true };
-        let grants = granted.iter().map(|address| Grant::of(*address)).collect();
+        let grants = granted.to_vec();
         let reply = ask(&session, &Request { slots: 1, features, grants, ..Request::new(Op::Open) });
         assert!(reply.status == Status::Done && reply.features == features, "{reply:?}");
         session
@@ -255,10 +261,9 @@ pub(super) fn ask(session: &Session, request: &Request) -> Reply {
     session.ask(request).expect("the loader answers").0
 }
 
-fn narrow(session: &Session, to: &[SocketAddr]) {
+pub(super) fn narrow(session: &Session, to: &[SocketAddr]) -> Reply {
     let grants = to.iter().map(|address| Grant::of(*address)).collect();
-    let reply = ask(session, &Request { grants, ..Request::new(Op::Narrow) });
-    assert_eq!(reply.status, Status::Done, "{reply:?}");
+    ask(session, &Request { grants, ..Request::new(Op::Narrow) })
 }
 
 pub(super) fn denied(session: &Session) -> Vec<(&'static str, u64)> {

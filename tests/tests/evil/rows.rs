@@ -96,7 +96,7 @@ pub(super) const ROWS: &[Row] = &[
         "connect_mapped",
         [Holds, Passes],
         Some(NotGranted),
-        "::ffff:a.b.c.d meets the entries of IPv4",
+        "::ffff:a.b.c.d meets the entries of IPv4, even where all of IPv6 is granted",
     ),
     row(
         "f3b",

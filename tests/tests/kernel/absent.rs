@@ -98,16 +98,15 @@ fn what_policy_forbids_is_refused_before_anything_is_sent() {
     ended.expect_code(6).expect_on_stderr(&["169.254.169.254:80", "metadata", "--guard off"]);
 }
 
-/// Starts a run and kills its loader as soon as requests are answered; gives the run time to notice.
-fn run_and_kill(loader: Loader, flags: &str, target: &Server) -> (Running, Pid) {
+/// Starts a run and ends its loader as soon as requests are answered; gives the run time to notice.
+fn run_and_end(loader: Loader, signal: Signal, flags: &str, target: &Server) -> (Running, Pid, Ended) {
     let args = format!("run -z 4s -q 500 --cores 0 -o json {} {flags} {}", loader.flag(), target.url());
     let running = Brunt::new(&args).start();
     clock::until("requests", DEADLINE, || (target.requests() > 20).then_some(()));
     let pid = loader.pid();
     assert_eq!(cgroups_of(pid).len(), 1, "the engine has a cgroup");
-    let killed = loader.end(Signal::KILL);
-    assert_eq!(killed.signal, Some(9), "{}", killed.story());
-    (running, pid)
+    let ended = loader.end(signal);
+    (running, pid, ended)
 }
 
 #[track_caller]
@@ -128,10 +127,11 @@ fn a_fence_outlives_its_keeper_until_the_run_has_ended() {
     let test = "a_fence_outlives_its_keeper_until_the_run_has_ended";
     let Some(loader) = Loader::start_or_skip(test, "") else { return };
     let (target, forbidden) = (target(), target());
-    let (running, pid) = run_and_kill(loader, "", &target);
-    let session = format!("brunt-{}-1", pid.as_raw_nonzero());
+    let (running, pid, killed) = run_and_end(loader, Signal::KILL, "", &target);
+    assert_eq!(killed.signal, Some(9), "{}", killed.story());
     assert_eq!(pins_of(pid).len(), 1, "the guard is pinned");
     let cgroup = cgroups_of(pid).remove(0);
+    let session = cgroup.file_name().expect("it has a name").display();
     let next = Loader::start_or_skip(test, "").expect("the first one started");
     clock::until("the next loader to find it", DEADLINE, || {
         next.said().contains(&format!("stays for processes that still run: {session}")).then_some(())
@@ -160,16 +160,22 @@ fn connect_from(cgroup: &Path, url: &str) -> Option<i32> {
 fn without_a_guard_only_the_times_go_with_the_loader() {
     let _turn = turn();
     let test = "without_a_guard_only_the_times_go_with_the_loader";
-    let Some(loader) = Loader::start_or_skip(test, "") else { return };
-    let target = target();
-    let (running, pid) = run_and_kill(loader, "--guard off", &target);
-    assert_eq!(pins_of(pid), Vec::<std::path::PathBuf>::new());
-    let measured = check_degraded(running.finish(DEADLINE), &["there are no kernel times from then on"]);
-    assert!(measured.report.kernel.known > 0, "those from before stand\n{}", measured.story());
-    // Its empty cgroup is the next loader's to find.
-    let next = Loader::start_or_skip(test, "").expect("the first one started");
-    clock::until("the cgroup to be gone", DEADLINE, || cgroups_of(pid).is_empty().then_some(()));
-    next.end(Signal::TERM).expect_code(0);
+    for (signal, code, said) in
+        [(Signal::KILL, None, ""), (Signal::TERM, Some(0), "goes on, without kernel times")]
+    {
+        let Some(loader) = Loader::start_or_skip(test, "") else { return };
+        let target = target();
+        let (running, pid, ended) = run_and_end(loader, signal, "--guard off", &target);
+        assert_eq!(ended.code, code, "{}", ended.story());
+        ended.expect_on_stderr(&[said]);
+        assert_eq!(pins_of(pid), Vec::<std::path::PathBuf>::new());
+        let measured = check_degraded(running.finish(DEADLINE), &["there are no kernel times from then on"]);
+        assert!(measured.report.kernel.known > 0, "those from before stand\n{}", measured.story());
+        // Its empty cgroup is the next loader's to find.
+        let next = Loader::start_or_skip(test, "").expect("the first one started");
+        clock::until("the cgroup to be gone", DEADLINE, || cgroups_of(pid).is_empty().then_some(()));
+        next.end(Signal::TERM).expect_code(0);
+    }
 }
 
 #[test]

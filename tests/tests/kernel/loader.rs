@@ -5,10 +5,11 @@ use std::fs;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
 use std::time::Duration;
 
-use brunt_loader::session::{Session, send};
-use brunt_loader::wire::{Op, REQUEST_LEN, Request, Status};
+use brunt_loader::session::{Session, is_ready, receive, send};
+use brunt_loader::wire::{Op, REPLY_LEN, REQUEST_LEN, Reply, Request, Status};
 use brunt_tests::loader::{Loader, binary, cgroups_of, open_directory, pins_of, socket_in};
 use brunt_tests::process::{Ended, Running};
 use brunt_tests::{clock, turn};
@@ -17,12 +18,15 @@ use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with,
 };
 use rustix::process::{Pid, Signal};
+use rustix::thread::{Uid, set_thread_res_uid};
 
-use super::common::{by_nobody, check_parts, is_root_or_skip, measured, run, target};
+use super::common::{NOBODY, by_nobody, check_parts, is_root_or_skip, measured, run, target};
 
 const DEADLINE: Duration = Duration::from_secs(15);
 /// Sessions that a loader has at a time.
 const SESSIONS: usize = 16;
+/// Of these, those of one user other than root.
+const SESSIONS_OF_ONE: usize = 4;
 /// CAP_NET_ADMIN, CAP_PERFMON and CAP_BPF by their numbers in capabilities(7).
 const CAPABILITIES: u64 = 1 << 12 | 1 << 38 | 1 << 39;
 
@@ -115,8 +119,8 @@ fn nonsense_ends_its_session_and_no_other() {
     ] {
         let socket = dialled(&loader.socket());
         send(socket.as_fd(), &bytes, &[]).expect("it takes messages");
+        assert_eq!(is_ready(socket.as_fd(), DEADLINE), Ok(true), "the end after {what}");
         let session = Session::over(socket);
-        clock::until(&format!("the end after {what}"), DEADLINE, || session.is_gone().then_some(()));
         assert!(session.ask(&Request::new(Op::Status)).is_err(), "{what} has no answer");
     }
     check_serves(&loader);
@@ -144,6 +148,47 @@ fn sessions_have_a_limit() {
         let (reply, _) = session.ask(&Request::new(Op::Support)).ok()?;
         (reply.status == Status::Done).then_some(())
     });
+}
+
+/// Dials as `nobody`, whatever the user of the test.
+fn dialled_by_nobody(path: &Path) -> OwnedFd {
+    let path = path.to_owned();
+    // Credentials of the calls are a thread's own, so the change ends with it.
+    let thread = thread::spawn(move || {
+        set_thread_res_uid(Uid::ROOT, Uid::from_raw(NOBODY), Uid::ROOT).expect("root may become anybody");
+        dialled(&path)
+    });
+    thread.join().expect("it listens to all")
+}
+
+fn received(socket: &OwnedFd) -> Reply {
+    assert_eq!(is_ready(socket.as_fd(), 2 * DEADLINE), Ok(true), "something is to be read");
+    let mut bytes = [0; REPLY_LEN];
+    let (len, _) = receive(socket.as_fd(), &mut bytes).expect("something was sent");
+    Reply::decode(&bytes[..len]).expect("it is a reply")
+}
+
+#[test]
+fn no_user_takes_the_loader_away_from_others() {
+    let _turn = turn();
+    let test = "no_user_takes_the_loader_away_from_others";
+    let Some(loader) = Loader::start_or_skip(test, &format!("--peer-uid {NOBODY}")) else { return };
+    let ask = |socket: &OwnedFd| {
+        send(socket.as_fd(), &Request::new(Op::Status).encode(), &[]).expect("it takes messages");
+        received(socket)
+    };
+    let sockets: Vec<_> = (0..SESSIONS_OF_ONE).map(|_| dialled_by_nobody(&loader.socket())).collect();
+    for socket in &sockets {
+        assert_eq!(ask(socket).status, Status::Wrong, "nothing is open yet");
+    }
+    let refused = received(&dialled_by_nobody(&loader.socket()));
+    assert!(refused.status == Status::Unable && refused.text.contains("has 4 sessions"), "{refused:?}");
+    check_serves(&loader);
+    for socket in &sockets {
+        let ended = received(socket);
+        assert!(ended.text.contains("has to be opened within 10 s"), "{ended:?}");
+    }
+    assert_eq!(ask(&dialled_by_nobody(&loader.socket())).status, Status::Wrong, "there is room again");
 }
 
 #[test]

@@ -3,11 +3,6 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-/// How long processes that were killed may take to be gone.
-const EMPTY_WITHIN: Duration = Duration::from_secs(2);
-const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// Where cgroups of version 2 are mounted.
 ///
@@ -46,7 +41,7 @@ pub(crate) fn of_process(mount: &Path, pid: u32) -> Option<PathBuf> {
     Some(mount.join(path.trim_start_matches('/')))
 }
 
-/// A cgroup of ours; removed when it is dropped and empty.
+/// A cgroup of ours. Nothing removes it but [`Cgroup::remove`], so that it can be left to the next loader.
 #[derive(Debug)]
 pub(crate) struct Cgroup {
     path: PathBuf,
@@ -63,6 +58,8 @@ impl Cgroup {
             let path = place.join(name);
             match fs::create_dir(&path) {
                 Ok(()) => return Ok(Self { path }),
+                // Two cgroups of one name would be taken for one session.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(error),
                 Err(error) => last = Some(error),
             }
         }
@@ -73,31 +70,28 @@ impl Cgroup {
         File::open(&self.path)
     }
 
-    /// Moves a process in.
-    pub(crate) fn enter(&self, pid: u32) -> io::Result<()> {
-        fs::write(self.path.join("cgroup.procs"), pid.to_string())
-    }
-
     pub(crate) fn is_empty(&self) -> bool {
         is_empty(&self.path)
     }
 
-    /// Ends what is left in it and removes it.
-    pub(crate) fn end(&self) -> io::Result<()> {
-        let mut looks_left = EMPTY_WITHIN.as_millis() / LOOK_EVERY.as_millis();
-        if !self.is_empty() {
-            fs::write(self.path.join("cgroup.kill"), "1")?;
-        }
-        while !self.is_empty() && looks_left > 0 {
-            std::thread::sleep(LOOK_EVERY);
-            looks_left -= 1;
-        }
+    /// Kills the processes in it. They are gone when it is empty.
+    pub(crate) fn kill(&self) -> io::Result<()> {
+        if self.is_empty() { Ok(()) } else { fs::write(self.path.join("cgroup.kill"), "1") }
+    }
+
+    /// It must be empty.
+    pub(crate) fn remove(&self) -> io::Result<()> {
         fs::remove_dir(&self.path)
     }
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// Moves a process into a cgroup.
+pub(crate) fn enter(cgroup: &Path, pid: u32) -> io::Result<()> {
+    fs::write(cgroup.join("cgroup.procs"), pid.to_string())
 }
 
 /// No process is in the cgroup; one that is gone has none.

@@ -6,9 +6,11 @@ use std::path::Path;
 use caps::{CapSet, Capability};
 use landlock::{
     ABI, Access as _, AccessFs, BitFlags, CompatLevel, Compatible as _, PathBeneath, PathFd, Ruleset,
-    RulesetAttr as _, RulesetCreatedAttr as _,
+    RulesetAttr as _, RulesetCreatedAttr as _, RulesetStatus,
 };
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
+
+use super::serve::say;
 
 /// Loading programs, attaching them to cgroups, and reading packets in them (capabilities(7)).
 pub(crate) const KEPT: [Capability; 3] =
@@ -55,11 +57,15 @@ pub(crate) fn confine(writable: &[&Path]) -> Result<(), ConfineError> {
     caps::set(None, CapSet::Permitted, &kept)?;
     rustix::thread::set_no_new_privs(true)?;
     // Files are only a second fence; a kernel without Landlock has the first.
-    let _ = confine_files(writable);
+    match confine_files(writable) {
+        Ok(RulesetStatus::NotEnforced) => say("files are not confined, for this kernel has no Landlock"),
+        Ok(_) => {}
+        Err(error) => say(&format!("files are not confined by Landlock: {error}")),
+    }
     seccompiler::apply_filter(&filter()?).map_err(|error| ConfineError::Filter(error.to_string()))
 }
 
-fn confine_files(writable: &[&Path]) -> Result<(), landlock::RulesetError> {
+fn confine_files(writable: &[&Path]) -> Result<RulesetStatus, landlock::RulesetError> {
     let abi = ABI::V5;
     let read = AccessFs::from_read(abi);
     let work = read
@@ -82,8 +88,7 @@ fn confine_files(writable: &[&Path]) -> Result<(), landlock::RulesetError> {
             }
         }
     }
-    rules.restrict_self()?;
-    Ok(())
+    Ok(rules.restrict_self()?.ruleset)
 }
 
 /// What is left to do: maps and programs, messages, the files of cgroups, memory, time and the end.

@@ -43,6 +43,7 @@ pub(crate) struct Programs {
     links: Vec<(&'static str, FdLink)>,
     pins: Vec<PathBuf>,
     generation: u64,
+    is_killed: bool,
 }
 
 impl Programs {
@@ -62,7 +63,7 @@ impl Programs {
         for entry in table(reserved)? {
             insert(&mut ebpf, "RESERVED", &entry)?;
         }
-        Ok(Self { ebpf, features, links: Vec::new(), pins: Vec::new(), generation: 0 })
+        Ok(Self { ebpf, features, links: Vec::new(), pins: Vec::new(), generation: 0, is_killed: false })
     }
 
     /// Puts them to work on the sockets of a cgroup.
@@ -146,7 +147,9 @@ impl Programs {
             insert(&mut self.ebpf, "GRANTED", entry)?;
         }
         let mut trie = trie(&mut self.ebpf, "GRANTED")?;
-        let old: Vec<_> = trie.keys().filter_map(Result::ok).collect();
+        let mut old: Vec<_> = trie.keys().filter_map(Result::ok).collect();
+        // Short prefixes first: a longer one may be there to keep mapped addresses out of a shorter one.
+        old.sort_by_key(Key::prefix_len);
         for key in old {
             let stays =
                 entries.iter().any(|entry| (entry.prefix, entry.address) == (key.prefix_len(), key.data()));
@@ -155,15 +158,21 @@ impl Programs {
             }
         }
         self.generation += 1;
-        self.control(Control { generation: self.generation, killed: 0 })
+        self.control()
     }
 
-    /// The kill switch: from the next packet on nothing leaves.
+    /// The kill switch: from the next packet on nothing leaves. There is no way back.
     pub(crate) fn kill(&mut self) -> Result<(), KernelError> {
-        self.control(Control { generation: self.generation, killed: 1 })
+        self.is_killed = true;
+        self.control()
     }
 
-    fn control(&mut self, control: Control) -> Result<(), KernelError> {
+    pub(crate) const fn is_killed(&self) -> bool {
+        self.is_killed
+    }
+
+    fn control(&mut self) -> Result<(), KernelError> {
+        let control = Control { generation: self.generation, killed: u64::from(self.is_killed) };
         let map = self.ebpf.map_mut("CONTROL").ok_or_else(|| missing("CONTROL"))?;
         let mut array: Array<_, [u64; 2]> =
             map.try_into().map_err(|error| KernelError::Table(chain(&error)))?;

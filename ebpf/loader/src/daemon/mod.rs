@@ -1,21 +1,25 @@
 //! The privileged process, in the order of its life: options, socket and bpffs, confinement, sessions.
 
 mod cgroups;
+mod child;
 mod confine;
+mod ending;
 mod kernel;
 mod leftovers;
+mod listen;
+mod name;
 pub(crate) mod options;
+mod peer;
 pub(crate) mod serve;
 mod session;
+mod work;
 
-use std::fs::{self, Permissions};
+use std::fs;
 use std::io;
 use std::os::fd::{FromRawFd as _, OwnedFd};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::mount::{MountFlags, mount};
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with};
 
 use self::options::Options;
 use self::serve::{Server, Signals, say};
@@ -32,8 +36,8 @@ const FIRST_PASSED: i32 = 3;
 pub(crate) enum DaemonError {
     #[error(transparent)]
     Confine(#[from] confine::ConfineError),
-    #[error("listening at {path}: {cause}")]
-    Listen { path: PathBuf, cause: io::Error },
+    #[error(transparent)]
+    Listen(#[from] listen::ListenError),
     #[error("installing handlers for signals: {0}")]
     Signals(io::Error),
     #[error("serving: {0}")]
@@ -51,26 +55,28 @@ pub(crate) fn run(options: Options, passed: bool) -> Result<(), DaemonError> {
     let pins = match mount_pins() {
         Ok(path) => Some(path),
         Err(error) => {
-            say(&format!("no bpffs at {PINS} ({error}): guards will end with this process"));
+            say(&format!(
+                "no bpffs at {PINS} ({error}): when this process ends, guards go on to judge packets but no longer calls"
+            ));
             None
         }
     };
     let listener = match (options.once, passed) {
         (true, _) => None,
         (false, true) => Some(descriptor(FIRST_PASSED)),
-        (false, false) => Some(listen_at(&options.socket)?),
+        (false, false) => Some(listen::listen_at(&options.socket)?),
     };
     let writable: Vec<&Path> = [Some(cgroups.as_path()), pins.as_deref()].into_iter().flatten().collect();
     confine::confine(&writable)?;
     let policy = (!options.once).then_some(options.allow);
     let house = House { cgroups, home, pins, policy, reserved: options.reserve };
-    let mut server = Server::new(house, listener, options.peers);
+    let mut server = Server::new(house, signals, listener, options.peers);
     if options.once {
         server.admit(descriptor(0));
     } else {
         say("ready");
     }
-    server.run(&signals).map_err(DaemonError::Serve)
+    server.run().map_err(DaemonError::Serve)
 }
 
 #[allow(unsafe_code, reason = "takes over descriptors that were passed by number")]
@@ -95,28 +101,4 @@ fn mount_pins() -> io::Result<PathBuf> {
         mount("bpf", &path, "bpf", flags, Some(c"mode=0700"))?;
     }
     Ok(path)
-}
-
-/// Whoever may connect is decided by credentials, not by the file's mode.
-fn listen_at(path: &Path) -> Result<OwnedFd, DaemonError> {
-    let attempt = || -> io::Result<OwnedFd> {
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder)?;
-        }
-        let address = SocketAddrUnix::new(path)?;
-        let socket = || socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None);
-        // A socket at which nobody answers is one of a loader that was killed.
-        if path.exists() {
-            if rustix::net::connect(socket()?, &address).is_ok() {
-                return Err(io::Error::other("another loader listens there"));
-            }
-            fs::remove_file(path)?;
-        }
-        let listener = socket()?;
-        bind(&listener, &address)?;
-        fs::set_permissions(path, Permissions::from_mode(0o666))?;
-        listen(&listener, 16)?;
-        Ok(listener)
-    };
-    attempt().map_err(|cause| DaemonError::Listen { path: path.to_owned(), cause })
 }

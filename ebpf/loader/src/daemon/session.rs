@@ -1,20 +1,25 @@
-//! The loader's end of one session: a cgroup, the programs on it, and what a peer may ask of them.
+//! The loader's end of one session: what a peer may ask, and when.
 
-use std::fs;
 use std::os::fd::{BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::time::Duration;
 
 use brunt_abi::timing::Log;
 use brunt_loader::grant::Grant;
 use brunt_loader::wire::{Features, Op, Reply, Request, Status};
 
-use super::cgroups::Cgroup;
-use super::kernel::{KernelError, Programs};
+use super::child;
+use super::ending::Ending;
+use super::kernel::KernelError;
+use super::peer::Peer;
+use super::work::Work;
 
 /// Connections that one session may have.
 const SLOTS_MAX: u32 = 1 << 20;
 /// Memory that the logs of one session may take. It is the kernel's and is not swapped.
 const LOGS_MAX: usize = 256 << 20;
+/// How long a peer may hold a session without opening it.
+pub(crate) const OPEN_WITHIN: Duration = Duration::from_secs(10);
 
 /// What all sessions of a loader have in common.
 #[derive(Debug)]
@@ -29,48 +34,33 @@ pub(crate) struct House {
     pub(crate) reserved: Vec<Grant>,
 }
 
-/// Who is at the other end.
-#[derive(Copy, Clone, Debug)]
-pub(crate) struct Peer {
-    pub(crate) pid: u32,
-    pub(crate) uid: u32,
-}
-
 pub(crate) struct Session {
     pub(crate) socket: OwnedFd,
-    peer: Peer,
-    name: String,
+    pub(crate) peer: Peer,
+    number: u64,
+    begun: Duration,
+    /// What there is once it is open.
     work: Option<Work>,
 }
 
-/// What there is once it is open.
-struct Work {
-    cgroup: Cgroup,
-    programs: Programs,
-    is_guarded: bool,
-    grants: Vec<Grant>,
-    folder: Option<PathBuf>,
-}
-
 impl Session {
-    pub(crate) const fn new(socket: OwnedFd, peer: Peer, name: String) -> Self {
-        Self { socket, peer, name, work: None }
+    /// `begun` and every other time is of the monotonic clock.
+    pub(crate) const fn new(socket: OwnedFd, peer: Peer, number: u64, begun: Duration) -> Self {
+        Self { socket, peer, number, begun, work: None }
     }
 
     /// Does what is asked.
     pub(crate) fn answer(&mut self, house: &House, request: &Request) -> Reply {
         match (request.op, &mut self.work) {
-            (Op::Support, _) => support(house, self.peer, &self.name),
+            (Op::Support, _) => support(house, self.peer, self.number),
             (Op::Open, None) => self.open(house, request),
-            (Op::Enter, Some(work)) => enter(&work.cgroup, self.peer, request.pid),
-            (Op::Narrow | Op::Kill, Some(work)) if !work.is_guarded => {
+            (Op::Enter, Some(work)) => child::enter(&house.cgroups, &work.cgroup, self.peer, request.pid),
+            (Op::Narrow | Op::Kill, Some(work)) if !work.is_guarded() => {
                 Reply::new(Status::Wrong, "this session has no guard")
             }
             (Op::Narrow, Some(work)) => work.narrow(&request.grants),
-            (Op::Kill, Some(work)) => done_or_unable(work.programs.kill()),
-            (Op::Status, Some(work)) => {
-                Reply { denied: work.programs.denied(), ..Reply::new(Status::Done, "") }
-            }
+            (Op::Kill, Some(work)) => work.kill().map_or_else(unable, |()| Reply::new(Status::Done, "")),
+            (Op::Status, Some(work)) => Reply { denied: work.denied(), ..Reply::new(Status::Done, "") },
             (Op::Open, Some(_)) => Reply::new(Status::Wrong, "this session is open already"),
             (Op::Enter | Op::Narrow | Op::Kill | Op::Status, None) => {
                 Reply::new(Status::Wrong, "this session is not open yet")
@@ -80,19 +70,24 @@ impl Session {
 
     /// The memory that goes with an answer to `Open`.
     pub(crate) fn shared(&self) -> Vec<BorrowedFd<'_>> {
-        self.work.as_ref().map(|work| work.programs.shared()).unwrap_or_default()
+        self.work.as_ref().map(Work::shared).unwrap_or_default()
     }
 
     /// The kill switch of the whole loader.
     pub(crate) fn kill(&mut self) -> Result<(), KernelError> {
-        self.work.as_mut().map_or(Ok(()), |work| work.programs.kill())
+        self.work.as_mut().map_or(Ok(()), Work::kill)
+    }
+
+    /// It takes a place that others may want, and nothing came of it.
+    pub(crate) fn is_overdue(&self, now: Duration) -> bool {
+        self.work.is_none() && now >= self.begun + OPEN_WITHIN
     }
 
     fn open(&mut self, house: &House, request: &Request) -> Reply {
         if let Some(refusal) = refusal(house, request) {
             return refusal;
         }
-        match Work::begin(house, self.peer, &self.name, request) {
+        match Work::begin(house, self.peer, self.number, request) {
             Ok((work, features, text)) => {
                 self.work = Some(work);
                 Reply { features, ..Reply::new(Status::Done, text) }
@@ -101,20 +96,20 @@ impl Session {
         }
     }
 
-    /// The peer is gone: its engine must not outlive it, and nothing stays attached.
-    pub(crate) fn end(self) -> Result<(), String> {
-        self.work.map_or(Ok(()), |work| work.end().map_err(|error| format!("{}: {error}", self.name)))
+    /// The peer is gone. There is something to end where it had opened the session.
+    pub(crate) fn end(self, now: Duration) -> Option<Ending> {
+        self.work.map(|work| Ending::begin(work, self.peer, now))
     }
 
-    /// The loader ends. A fence around a process that runs stays; its name is returned.
-    pub(crate) fn leave(self) -> Result<Option<String>, String> {
-        match &self.work {
-            Some(work) if work.folder.is_some() && !work.cgroup.is_empty() => {
-                Ok(Some(work.cgroup.path().display().to_string()))
-            }
-            _ => self.end().map(|()| None),
-        }
+    /// What stays when the loader ends, which is no reason to end a run; `None` where nothing runs in it. To leave it, drop
+    /// it: the rest is the next loader's to remove.
+    pub(crate) fn what_stays(&self) -> Option<String> {
+        self.work.as_ref().filter(|work| !work.cgroup.is_empty()).map(Work::what_stays)
     }
+}
+
+pub(crate) fn unable(error: KernelError) -> Reply {
+    Reply::new(Status::Unable, error.to_string())
 }
 
 /// Why a session may not be opened as asked.
@@ -133,97 +128,8 @@ fn refusal(house: &House, request: &Request) -> Option<Reply> {
     Some(Reply::new(Status::Refused, text))
 }
 
-impl Work {
-    /// With all that was asked for, or as much of it as the kernel takes; then the text says why not more.
-    fn begin(
-        house: &House,
-        peer: Peer,
-        name: &str,
-        request: &Request,
-    ) -> Result<(Self, Features, String), String> {
-        let cgroup = Cgroup::below(&house.cgroups, &house.home, peer.pid, name)
-            .map_err(|error| format!("making a cgroup for the engine: {error}"))?;
-        let asked = request.features;
-        let guard_only = Features { guard: true, ..Features::default() };
-        let timing_only = Features { guard: false, ..asked };
-        let mut why = String::new();
-        for features in [asked, guard_only, timing_only] {
-            let is_part = (!features.guard || asked.guard) && (!features.timing || asked.timing);
-            if !is_part || !features.guard && !features.timing {
-                continue;
-            }
-            match Self::try_begin(house, &cgroup, name, features, request) {
-                Ok((programs, folder)) => {
-                    let grants = request.grants.clone();
-                    let is_guarded = features.guard;
-                    return Ok((Self { cgroup, programs, is_guarded, grants, folder }, features, why));
-                }
-                Err(error) if why.is_empty() => why = error.to_string(),
-                Err(_) => {}
-            }
-        }
-        let _ = cgroup.end();
-        Err(why)
-    }
-
-    fn try_begin(
-        house: &House,
-        cgroup: &Cgroup,
-        name: &str,
-        features: Features,
-        request: &Request,
-    ) -> Result<(Programs, Option<PathBuf>), KernelError> {
-        let mut programs = Programs::load(features, request.slots, &house.reserved)?;
-        if features.guard {
-            programs.grant(&request.grants)?;
-        }
-        let directory = cgroup.open().map_err(|error| KernelError::Load(error.to_string()))?;
-        programs.attach(&directory)?;
-        // A fence must not open because its keeper died.
-        let folder = house.pins.as_ref().filter(|_| features.guard).map(|pins| pins.join(name));
-        if let Some(folder) = &folder {
-            fs::create_dir(folder).map_err(|error| KernelError::Pin(error.to_string()))?;
-            if let Err(error) = programs.pin(folder) {
-                let _ = programs.unpin();
-                let _ = fs::remove_dir(folder);
-                return Err(error);
-            }
-        }
-        Ok((programs, folder))
-    }
-
-    /// A policy only ever gets narrower.
-    fn narrow(&mut self, grants: &[Grant]) -> Reply {
-        if let Some(outside) = grants.iter().find(|grant| !self.grants.iter().any(|wide| wide.covers(grant)))
-        {
-            return Reply::new(Status::Refused, format!("{outside} is not part of this session's policy"));
-        }
-        let result = self.programs.grant(grants);
-        if result.is_ok() {
-            self.grants = grants.to_vec();
-        }
-        done_or_unable(result)
-    }
-
-    fn end(mut self) -> std::io::Result<()> {
-        let emptied = self.cgroup.end();
-        self.programs.unpin()?;
-        if let Some(folder) = &self.folder {
-            fs::remove_dir(folder)?;
-        }
-        emptied
-    }
-}
-
-fn done_or_unable(result: Result<(), KernelError>) -> Reply {
-    match result {
-        Ok(()) => Reply::new(Status::Done, ""),
-        Err(error) => Reply::new(Status::Unable, error.to_string()),
-    }
-}
-
-/// Loads and attaches everything once, and lets it go again.
-fn support(house: &House, peer: Peer, name: &str) -> Reply {
+/// Loads and attaches everything once, and lets it go again. Nothing was in its cgroup, so nothing has to be waited for.
+fn support(house: &House, peer: Peer, number: u64) -> Reply {
     let request = Request {
         slots: 1,
         features: Features { timing: true, logs: true, guard: true },
@@ -231,36 +137,12 @@ fn support(house: &House, peer: Peer, name: &str) -> Reply {
     };
     let (cgroups, home) = (house.cgroups.clone(), house.home.clone());
     let house = House { pins: None, policy: None, cgroups, home, reserved: Vec::new() };
-    match Work::begin(&house, peer, &format!("{name}-try"), &request) {
-        Ok((work, features, text)) => {
+    match Work::begin(&house, peer, number, &request) {
+        Ok((mut work, features, text)) => {
             let text =
-                work.end().err().map_or(text, |error| format!("removing the cgroup of a trial: {error}"));
+                work.remove().err().map_or(text, |error| format!("removing the cgroup of a trial: {error}"));
             Reply { features, ..Reply::new(Status::Done, text) }
         }
         Err(text) => Reply::new(Status::Unable, text),
     }
-}
-
-/// Moves a child of the peer into the cgroup. A peer can only name its own children, which it has not waited for, so
-/// the number cannot have become another process.
-fn enter(cgroup: &Cgroup, peer: Peer, pid: u32) -> Reply {
-    if !is_child(pid, peer) {
-        return Reply::new(Status::Refused, format!("process {pid} is not a child of yours"));
-    }
-    match cgroup.enter(pid) {
-        Ok(()) => Reply::new(Status::Done, ""),
-        Err(error) => Reply::new(Status::Unable, format!("moving process {pid} into its cgroup: {error}")),
-    }
-}
-
-fn is_child(pid: u32, peer: Peer) -> bool {
-    let Ok(status) = fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("status")) else {
-        return false;
-    };
-    let field = |name: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-        line.split_whitespace().next()?.parse::<u32>().ok()
-    };
-    // A child of root may have become somebody else by now.
-    field("PPid:") == Some(peer.pid) && (peer.uid == 0 || field("Uid:") == Some(peer.uid))
 }
