@@ -17,8 +17,8 @@ use super::field::{ALLOWED, Field, ask, denied, narrow};
 pub(super) const ATTEMPT: &str = "flood";
 /// Of the thousand a second that it sends, by which it is seen to be at work.
 const FLOWING: u64 = 200;
-/// An answer to each of them takes a tenth of a second or so.
-const BUSY_PEERS: usize = 8;
+/// With the session that is killed, all that a loader serves at a time.
+const BUSY_PEERS: usize = 15;
 const DEADLINE: Duration = Duration::from_secs(10);
 /// What the switch may take, and how long nothing may arrive after that.
 const SECOND: Duration = Duration::from_secs(1);
