@@ -98,16 +98,19 @@ impl Limit {
         &self.text
     }
 
-    /// Compares the figure of a finished run with the bound. A figure without any measurement fails.
+    /// Compares the figure of a finished run with the bound. A figure without any measurement fails, and so does one of
+    /// kernel timing that is known of less than [`KERNEL_COVERAGE_LEAST`] of the answers: the rest could be anything.
     #[must_use]
     pub fn check(&self, stats: &Stats, elapsed: Nanos) -> LimitResult {
         let observed = self.figure.of(stats, elapsed);
-        let passed = observed.is_some_and(|value| match self.comparison {
-            Comparison::Less => value < self.bound,
-            Comparison::LessOrEqual => value <= self.bound,
-            Comparison::Greater => value > self.bound,
-            Comparison::GreaterOrEqual => value >= self.bound,
-        });
+        let enough = !self.is_of_the_kernel() || kernel_coverage(stats) >= KERNEL_COVERAGE_LEAST;
+        let passed = enough
+            && observed.is_some_and(|value| match self.comparison {
+                Comparison::Less => value < self.bound,
+                Comparison::LessOrEqual => value <= self.bound,
+                Comparison::Greater => value > self.bound,
+                Comparison::GreaterOrEqual => value >= self.bound,
+            });
         LimitResult { expression: self.text.clone(), observed, passed }
     }
 
@@ -132,6 +135,15 @@ impl Limit {
             _ => nanos(value).to_string(),
         }
     }
+}
+
+/// What must be known for a limit on kernel timing to hold.
+pub const KERNEL_COVERAGE_LEAST: f64 = 0.999;
+
+fn kernel_coverage(stats: &Stats) -> f64 {
+    let c = &stats.counters;
+    let asked = c.kernel_known + c.kernel_overwritten + c.kernel_missing;
+    if asked == 0 { 0.0 } else { c.kernel_known as f64 / asked as f64 }
 }
 
 #[expect(

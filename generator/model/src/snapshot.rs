@@ -45,8 +45,8 @@ pub struct Counters {
     pub late: u64,
     /// Overflows of a ring or table that cost exactness.
     pub overflows: u64,
-    /// Of the measured completed requests, those whose kernel times are known, were overwritten before they were read,
-    /// and are unknown for other reasons. Their sum is 0 where the kernel was not asked.
+    /// Of the measured requests that got a whole answer, those whose kernel times are known, were overwritten before they
+    /// were read, and are unknown for other reasons. Their sum is 0 where the kernel was not asked.
     pub kernel_known: u64,
     pub kernel_overwritten: u64,
     pub kernel_missing: u64,
@@ -372,7 +372,7 @@ impl Stats {
             return;
         }
         self.counters.measured += u64::from(completed);
-        if completed {
+        if sample.outcome.status().is_some() {
             match sample.kernel {
                 Kernel::Off => {}
                 Kernel::Known { .. } => self.counters.kernel_known += 1,

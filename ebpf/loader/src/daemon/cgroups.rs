@@ -17,7 +17,7 @@ pub(crate) fn mount_point() -> io::Result<PathBuf> {
     });
     places.next().map(PathBuf::from).ok_or_else(|| {
         io::Error::other(
-            "no cgroup of version 2 is mounted; mount one, or boot with systemd.unified_cgroup_hierarchy=1",
+            "no cgroup of version 2 is mounted here; mount one, boot with systemd.unified_cgroup_hierarchy=1, or enter a network by nsenter --net, because ip netns exec hides it",
         )
     })
 }

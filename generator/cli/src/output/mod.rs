@@ -75,9 +75,7 @@ fn is_unsafe(char: char) -> bool {
 /// Why the figures of a report must not be taken as the target's, to be shown where the figures are.
 fn distrust(report: &Report) -> Option<&'static str> {
     match report.verdict.status {
-        Status::Invalid => {
-            Some("INVALID: the generator was the limit; these figures do not describe the target")
-        }
+        Status::Invalid => Some("INVALID: these figures do not describe the target; see the reasons"),
         Status::Error => Some("ERROR: brunt failed; these figures are not to be relied on"),
         Status::Stopped => Some("STOPPED: the run is partial"),
         Status::Refused => Some("REFUSED: the load was not allowed"),

@@ -304,7 +304,7 @@ mod tests {
         let rendered = render(&sample::report(Status::Invalid), false);
         for heading in ["limits", "rate", "latency", "response time", "errors", "status codes"] {
             assert!(
-                rendered.contains(&format!("\n{heading}  INVALID: the generator was the limit")),
+                rendered.contains(&format!("\n{heading}  INVALID: these figures do not describe the target")),
                 "{heading}"
             );
         }

@@ -81,6 +81,8 @@ fn execute(
     let mut see = |seen: Seen<'_>| {
         watch.see(&seen);
         if kernel.turn() {
+            // What is under way will not be answered either.
+            stop.press();
             stop.press();
         }
     };

@@ -144,7 +144,7 @@ impl Default for Thresholds {
             busy: 0.95,
             busy_for: Nanos::from_secs(5),
             unknown_share: 0.001,
-            unknown_of: 1_000,
+            unknown_of: 50,
             unknown_least: 10,
             retransmit_share: 0.001,
             retransmits_least: 20,
@@ -204,7 +204,11 @@ fn marks(evidence: &Evidence, degraded: bool) -> Vec<Mark> {
 
 /// Why the load was not allowed. One packet is enough: it was not to leave.
 fn refusals(e: &Evidence) -> Vec<String> {
-    let denied: Vec<_> = e.denied.iter().filter(|(_, count)| *count > 0).collect();
+    let is_kill = |reason: &str| reason == "killed";
+    let killed: u64 = e.denied.iter().filter(|(reason, _)| is_kill(reason)).map(|(_, count)| count).sum();
+    let switched = (killed > 0)
+        .then(|| format!("the kill switch was used: {killed} packets or connects were held back"));
+    let denied: Vec<_> = e.denied.iter().filter(|(reason, count)| *count > 0 && !is_kill(reason)).collect();
     let guard = (!denied.is_empty()).then(|| {
         let sum: u64 = denied.iter().map(|(_, count)| count).sum();
         let each: Vec<_> = denied.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
@@ -216,7 +220,7 @@ fn refusals(e: &Evidence) -> Vec<String> {
     let policy = (e.policy > 0).then(|| {
         format!("{} requests were not let out of this host: its policy does not allow the target", e.policy)
     });
-    guard.into_iter().chain(policy).collect()
+    switched.into_iter().chain(guard).chain(policy).collect()
 }
 
 /// What was lost on the way without making the rest wrong.
@@ -329,7 +333,7 @@ mod tests {
             }
         };
         check(kernel(10_000, 0, 0, 0), Pass, "");
-        check(kernel(10_000, 0, 10, 0), Pass, "");
+        check(kernel(49, 20, 20, 0), Pass, "");
         check(kernel(999, 500, 400, 0), Pass, "");
         check(kernel(1_000, 4, 5, 0), Pass, "");
         check(
