@@ -88,7 +88,7 @@ fn the_engine_dies_with_its_parent_and_sees_nothing_of_its_environment() {
 #[test]
 fn the_engine_has_no_file_of_its_callers() {
     let _turn = turn();
-    let server = Server::start(&[Act::Silence]);
+    let server = Server::start(&[Act::Pause(Duration::from_millis(5)), Act::send(ANSWER)]);
     let script = "exec 7</ 8</dev/zero 9<>/dev/null \"$0\" \"$@\"";
     let command = Brunt::new(&format!("run -c 4 -z 60s --io epoll {}", server.url()));
     let running = command.wrapped(&["sh", "-c", script]).start();
@@ -103,10 +103,8 @@ fn the_engine_has_no_file_of_its_callers() {
         assert!(of_run.iter().any(|open| open == path), "{path:?} in {of_run:?}");
         assert!(!of_engine.iter().any(|open| open == path), "{path:?} in {of_engine:?}");
     }
-    for _ in 0..2 {
-        running.signal(Signal::TERM);
-    }
-    let ended = running.finish(SOON + SOON);
+    running.signal(Signal::TERM);
+    let ended = running.finish(SOON);
     assert_eq!(ended.code, Some(143), "{}", ended.story());
 }
 
