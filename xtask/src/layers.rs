@@ -240,7 +240,8 @@ mod tests {
     /// Runtimes for io_uring without a maintainer, and what they bring, are not what hostile input goes through.
     #[test]
     fn f9_the_engine_drives_io_uring_itself() {
-        let engine = rules::CRATES.iter().find(|rule| rule.name == "brunt-engine").expect("it has a rule");
+        let engine =
+            super::rules::CRATES.iter().find(|rule| rule.name == "brunt-engine").expect("it has a rule");
         for name in ["tokio-uring", "monoio", "fxhash"] {
             assert!(engine.never.contains(&name), "{name}");
         }

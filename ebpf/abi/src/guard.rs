@@ -90,9 +90,9 @@ pub const fn is_never_allowed(address: &[u8; 16]) -> bool {
     let [.., u, v, w, x, y, z] = *address;
     let middle = address[6] | address[7] | address[8] | address[9];
     let start = a | b | c | d | e | f | middle;
-    let embedded = if start == 0 && u == 0xff && v == 0xff {
-        Some([w, x, y, z])
-    } else if a == 0 && b == 0x64 && c == 0xff && d == 0x9b && (e | f | middle | u | v) == 0 {
+    let is_mapped = start == 0 && u == 0xff && v == 0xff;
+    let is_nat64 = a == 0 && b == 0x64 && c == 0xff && d == 0x9b && (e | f | middle | u | v) == 0;
+    let embedded = if is_mapped || is_nat64 {
         Some([w, x, y, z])
     } else if a == 0x20 && b == 0x02 {
         Some([c, d, e, f])
