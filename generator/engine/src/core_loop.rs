@@ -17,8 +17,8 @@ use crate::connection::Conn;
 use crate::io::{ConnId, Driver};
 use crate::lane::{LaneId, Lanes};
 use crate::limits::{
-    BEGIN_TOGETHER, CONNECT_TRIES, CONNECTS_IN_FLIGHT_MAX, DISPATCH_MAX, GATHER_NS, OPEN_AHEAD_NS,
-    SEND_BATCH, STALL_NS, SWEEP_NS, TURN_BYTES,
+    CONNECT_TRIES, CONNECTS_IN_FLIGHT_MAX, DISPATCH_MAX, GATHER_NS, OPEN_AHEAD_NS, SEND_BATCH, STALL_NS,
+    SWEEP_NS, TURN_BYTES,
 };
 use crate::pacer::Wait;
 use crate::pool::Pool;
@@ -231,23 +231,11 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             Work::Open { pacer, .. } => pacer.begin(t0),
             &mut Work::Closed { connections, .. } => {
                 // Nothing schedules the first request of a user: it is meant for when the core gets to it.
-                for (begun, user) in (1..).zip(self.lanes.all(connections)) {
+                for user in self.lanes.all(connections) {
                     let now = self.clock.now();
                     self.begin_user(user, now);
-                    if begun % BEGIN_TOGETHER == 0 {
-                        self.hear_the_first();
-                    }
                 }
             }
-        }
-    }
-
-    /// With many users the answers to the first come before the last has begun, and must not wait for that.
-    fn hear_the_first(&mut self) {
-        self.flush(true);
-        self.driver.submit();
-        if self.driver.poll() {
-            self.take_events();
         }
     }
 

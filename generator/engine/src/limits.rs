@@ -1,8 +1,5 @@
 //! Every bound of the engine, with its reason.
 
-/// Users of a closed load that begin before the first answers are looked at: some 0.1 ms of work.
-pub const BEGIN_TOGETHER: u32 = 32;
-
 /// Sends between two system calls. Eight amortise the call; more would stamp the last of them too early.
 pub const SEND_BATCH: usize = 8;
 

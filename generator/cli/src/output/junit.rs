@@ -110,7 +110,7 @@ mod tests {
             (
                 Status::Invalid,
                 "tests=\"2\" failures=\"0\" errors=\"2\"",
-                "<error message=\"INVALID: the generator",
+                "<error message=\"INVALID: these figures",
             ),
         ] {
             let rendered = render(&sample::report(status));
