@@ -14,7 +14,7 @@ use super::ConnId;
 use crate::conn::h2::frame::{HEAD_LEN, Head, kind};
 
 /// The layout of `brunt_abi::timing`: bytes of a slot and of a log, entries of each half of a log, bytes of one.
-const SLOT: usize = 64;
+const SLOT: usize = 128;
 const LOG: usize = 2_112;
 const LOG_ENTRIES: usize = 64;
 const MARK: usize = 16;
@@ -192,16 +192,10 @@ impl Kernel {
 
     fn show_slot(&self, conn: ConnId) {
         let slot = self.lines[conn.index()].slot;
-        let all = [
-            slot.generation,
-            slot.syn_ns,
-            slot.synack_ns,
-            slot.out_ns,
-            slot.out_from,
-            slot.in_ns,
-            slot.in_from,
-            slot.retransmits,
-        ];
+        // A line for each direction; what only the programs need is left zero.
+        let outward = [slot.out_ns, slot.out_from, 0, 0, slot.generation, slot.retransmits, slot.syn_ns, 0];
+        let inward = [slot.in_ns, slot.in_from, 0, 0, slot.generation, slot.synack_ns, 0, 0];
+        let all = [outward, inward].concat();
         self.slots.write_all_at(&words(&all), (conn.index() * SLOT) as u64).unwrap();
     }
 
