@@ -105,7 +105,7 @@ impl Kernel {
             lines: std::iter::repeat_with(Line::default).take(connections).collect(),
             speech,
             flaw,
-            truth: Histogram::default(),
+            truth: Histogram::with_sums(),
             handshakes: Histogram::default(),
         };
         (kernel, Arc::new(timing))
