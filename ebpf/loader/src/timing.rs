@@ -40,9 +40,7 @@ impl Timing {
     /// # Errors
     /// When the kernel does not map them.
     pub fn new(slots: &OwnedFd, logs: Option<&OwnedFd>, count: u32) -> io::Result<Self> {
-        let count = count as usize;
-        let logs = logs.map(|fd| Mapped::new(fd.as_fd(), count)).transpose()?;
-        Ok(Self { slots: Mapped::new(slots.as_fd(), count)?, logs })
+        Self::map(slots.as_fd(), logs.map(AsFd::as_fd), count)
     }
 
     /// The same from descriptors that this process inherited under these numbers.
@@ -54,6 +52,10 @@ impl Timing {
         // that. Nothing is closed.
         let (slots, logs) =
             unsafe { (BorrowedFd::borrow_raw(slots), logs.map(|fd| BorrowedFd::borrow_raw(fd))) };
+        Self::map(slots, logs, count)
+    }
+
+    fn map(slots: BorrowedFd<'_>, logs: Option<BorrowedFd<'_>>, count: u32) -> io::Result<Self> {
         let count = count as usize;
         let logs = logs.map(|fd| Mapped::new(fd, count)).transpose()?;
         Ok(Self { slots: Mapped::new(slots, count)?, logs })

@@ -9,7 +9,7 @@ use brunt_model::units::CoreId;
 use super::text_of;
 
 /// Describes this host for a run to these endpoints, from the first of these cores. How I/O and pacing were chosen is
-/// for the caller to add.
+/// for the caller to add, as is what the kernel and the jail had a part in.
 pub(crate) fn describe(endpoints: &[Endpoint], cores: &[CoreId]) -> Environment {
     Environment {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -19,9 +19,6 @@ pub(crate) fn describe(endpoints: &[Endpoint], cores: &[CoreId]) -> Environment 
         offloads: None,
         governor: cores.first().and_then(|core| governor(*core)),
         congestion_control: text_of("/proc/sys/net/ipv4/tcp_congestion_control"),
-        kernel_timing: "off: not in this build".to_owned(),
-        guard: "off: not in this build".to_owned(),
-        jail: "off: not in this build".to_owned(),
         ..Environment::default()
     }
 }
