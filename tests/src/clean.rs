@@ -14,6 +14,8 @@ use crate::clock;
 /// Repetitions of a run that the host disturbed.
 const REPEATS_MAX: usize = 3;
 const EXCUSES: [&str; 3] = ["host steal", "run-queue delay", "responses sat in the socket"];
+/// What a build without optimization may say besides: it is slow, and says so.
+const BUSY: &str = "the busiest core was";
 /// Before a repetition the host may take this long to become quiet; then it is made all the same.
 const QUIET_WITHIN: Duration = Duration::from_secs(15);
 /// Quiet: all cores idle for this share of a stretch this long.
@@ -67,12 +69,23 @@ fn idle_share((idle_before, all_before): (u64, u64), (idle_after, all_after): (u
 /// Was the host, and nothing else, what made this run invalid?
 #[must_use]
 pub fn disturbed(verdict: &Verdict) -> bool {
-    let excused = |reason: &String| EXCUSES.iter().any(|excuse| reason.contains(excuse));
+    is_invalid_only_by(verdict, |reason| EXCUSES.iter().any(|excuse| reason.contains(excuse)))
+}
+
+/// The same, or was the engine too slow for its load? That says nothing against the counts.
+#[must_use]
+pub fn disturbed_or_busy(verdict: &Verdict) -> bool {
+    is_invalid_only_by(verdict, |reason| {
+        reason.contains(BUSY) || EXCUSES.iter().any(|excuse| reason.contains(excuse))
+    })
+}
+
+fn is_invalid_only_by(verdict: &Verdict, excused: impl Fn(&str) -> bool) -> bool {
     // A missed limit, or no answer at all, is judged by the repetition: it is no reason for being invalid.
     let of_generator =
         |reason: &&String| !reason.starts_with("limit missed") && !reason.starts_with("not one answer");
     let mut reasons = verdict.reasons.iter().filter(of_generator).peekable();
-    verdict.status == Status::Invalid && reasons.peek().is_some() && reasons.all(excused)
+    verdict.status == Status::Invalid && reasons.peek().is_some() && reasons.all(|reason| excused(reason))
 }
 
 #[cfg(test)]
@@ -94,6 +107,20 @@ mod tests {
         check(Status::Invalid, &[], false);
         check(Status::Fail, &["limit missed: host steal"], false);
         check(Status::Pass, &[], false);
+    }
+
+    #[test]
+    fn of_counts_a_busy_core_is_an_excuse_too() {
+        let of = |status, reasons: &[&str]| {
+            let reasons = reasons.iter().map(|reason| (*reason).to_owned()).collect();
+            let verdict = Verdict { status, reasons, marks: Vec::new() };
+            (disturbed(&verdict), disturbed_or_busy(&verdict))
+        };
+        let busy = "2 slots late; cause: the busiest core was 92 % busy";
+        assert_eq!(of(Status::Invalid, &[busy]), (false, true));
+        assert_eq!(of(Status::Invalid, &[busy, "cause: host steal: 9 ms"]), (false, true));
+        assert_eq!(of(Status::Invalid, &[busy, "local ports ran out"]), (false, false));
+        assert_eq!(of(Status::Pass, &[busy]), (false, false));
     }
 
     #[test]

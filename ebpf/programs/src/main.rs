@@ -30,7 +30,7 @@ pub fn brunt_egress(ctx: SkBuffContext) -> i32 {
     if memory::times()
         && let (Some(packet), Some(state)) = (packet, state)
     {
-        timing::sent(&packet, state);
+        timing::sent(&ctx, &packet, state);
     }
     PASS
 }

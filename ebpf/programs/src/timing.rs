@@ -18,6 +18,16 @@ fn now() -> u64 {
     unsafe { bpf_ktime_get_ns() }
 }
 
+/// When the first segment of a burst leaves: TCP has read the same clock for it a moment ago, or has put its departure
+/// off to an instant that a pacing queue keeps (`tstamp` of `__sk_buff`, the earliest departure time). Segments behind the
+/// first share its instant, so this is not for them.
+#[inline(always)]
+fn departure(ctx: &SkBuffContext) -> u64 {
+    // SAFETY: the context is the kernel's.
+    let stamped = unsafe { (*ctx.skb.skb).tstamp };
+    if stamped == 0 { now() } else { stamped }
+}
+
 /// The socket's slot, unless another connection has it by now.
 #[inline(always)]
 fn slot_to_send(state: &State) -> Option<*mut Slot> {
@@ -43,7 +53,7 @@ const fn is_before(a: u32, b: u32) -> bool {
 
 /// A segment leaves.
 #[inline(always)]
-pub(crate) fn sent(segment: &Segment, state: &mut State) {
+pub(crate) fn sent(ctx: &SkBuffContext, segment: &Segment, state: &mut State) {
     if segment.is_syn() {
         return syn_sent(segment, state);
     }
@@ -74,7 +84,7 @@ pub(crate) fn sent(segment: &Segment, state: &mut State) {
         let ack = ACKED | u64::from(segment.acknowledges);
         if ack != (*slot).out_ack {
             memory::put(&raw mut (*slot).out_ack, ack);
-            memory::put(&raw mut (*slot).out_ns, now());
+            memory::put(&raw mut (*slot).out_ns, departure(ctx));
             memory::put(&raw mut (*slot).out_from, from);
         }
     }
