@@ -2,6 +2,8 @@
 //!
 //! Today a scenario is what quick-run flags can say: one request, one load.
 
+pub mod file;
+
 use serde::{Deserialize, Serialize};
 
 use crate::limit::Limit;
