@@ -77,6 +77,10 @@ pub(crate) struct Conn {
 }
 
 impl Conn {
+    pub(crate) fn is_closed(&self) -> bool {
+        self.state == State::Closed
+    }
+
     pub(crate) fn new(link: Link) -> Self {
         Self {
             state: State::Closed,
@@ -263,6 +267,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         match &self.work {
             Work::Closed { .. } if had_job => self.back_off(id, now),
             Work::Closed { .. } => {}
+            Work::Open { .. } if self.has_users(id) => self.back_off(id, now),
             Work::Open { .. } => {
                 self.pool.give_free(id);
                 if !had_job {
@@ -412,7 +417,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
 
     /// What a place does once its connection is gone.
     fn after_close(&mut self, id: ConnId, now: u64) {
-        if self.settings.closed {
+        if self.settings.closed || self.has_users(id) {
             let conn = &mut self.conns[id.index()];
             // Whoever ends connections without an answer is not run against without a pause.
             if conn.failures > 0 && !conn.answered {

@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::conn::link::{Context, Link, Outgoing};
 use crate::conn::tls::Setup;
 use crate::connection::Conn;
+use crate::flow::Users;
 use crate::io::{ConnId, Driver};
 use crate::lane::{LaneId, Lanes};
 use crate::limits::{
@@ -86,8 +87,9 @@ pub(crate) struct CoreLoop<D: Driver, C: Clock> {
     pub(crate) stamps: Option<Stamps>,
     /// What arrived is handled so much later.
     late_reads: u64,
-    /// The plan's request.
-    pub(crate) request: Outgoing,
+    /// The script's requests.
+    pub(crate) requests: Vec<Outgoing>,
+    pub(crate) users: Users,
     pub(crate) recorder: Recorder,
     /// Lanes whose requests go out by themselves and wait for their time stamp.
     pub(crate) queued: Vec<LaneId>,
@@ -109,6 +111,13 @@ pub(crate) struct CoreLoop<D: Driver, C: Clock> {
     stopped: bool,
     gave_up: bool,
     pub(crate) progress: Progress,
+}
+
+/// The script's requests as the plan's protocol sends them.
+fn all_outgoing(settings: &Settings) -> Vec<Outgoing> {
+    let requests = settings.plan.script.requests.iter().enumerate();
+    let numbered = requests.map(|(number, template)| (u16::try_from(number).unwrap_or(u16::MAX), template));
+    numbered.map(|(number, template)| settings.outgoing(&template.request, number, true)).collect()
 }
 
 impl<D: Driver, C: Clock> CoreLoop<D, C> {
@@ -137,7 +146,12 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             pool: Pool::new(connections, lanes, sources_by_endpoint(plan)),
             work: work_of(plan, share, pace),
             context: Context::of(plan),
-            request: settings.outgoing(&plan.request, true),
+            requests: all_outgoing(&settings),
+            users: Users::new(
+                &plan.script,
+                plan.seed,
+                connections as usize * lanes.next_power_of_two() as usize,
+            ),
             plain: Vec::with_capacity(if tls.is_some() { TURN_BYTES } else { 0 }),
             tls,
             stamps,
@@ -262,6 +276,12 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
     /// Sends what is due.
     #[inline]
     fn dispatch(&mut self, mut now: u64) {
+        for _ in 0..DISPATCH_MAX {
+            if !self.wake_if_due(now) {
+                break;
+            }
+            now = self.now();
+        }
         if !self.sending {
             return;
         }
@@ -339,7 +359,8 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             return false;
         }
         self.progress.ended_at = now;
-        let idle = self.in_flight == 0 && self.backlog_len() == 0;
+        let under_way = if self.settings.closed { self.in_flight } else { self.arrivals_in_flight() };
+        let idle = under_way == 0;
         idle || now >= self.progress.drain_until || self.stop.get() == Stop::Now
     }
 
@@ -347,7 +368,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
     fn load_is_over(&self, now: u64) -> bool {
         match &self.work {
             Work::Closed { remaining, .. } => {
-                now >= self.progress.end || (*remaining == 0 && self.in_flight == 0)
+                now >= self.progress.end || (*remaining == 0 && self.arrivals_in_flight() == 0)
             }
             Work::Open { pacer, .. } => now >= self.progress.end && pacer.next().is_none(),
         }
@@ -357,7 +378,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
     #[inline]
     fn wait(&mut self) {
         let now = self.flush(false);
-        let other = self.progress.next_sweep.min(self.end_to_wake_for());
+        let other = self.progress.next_sweep.min(self.end_to_wake_for()).min(self.users.next_wake());
         if !self.dirty.is_empty() {
             return self.wait_for_more(now, self.gathered_until(other));
         }
@@ -457,7 +478,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         };
         let gauges = Gauges {
             connections: self.pool.open() as u64,
-            arrivals_in_flight: self.in_flight + self.backlog_len(),
+            arrivals_in_flight: self.arrivals_in_flight(),
             requests_in_flight: self.in_flight,
         };
         if self.recorder.rotate(tick, time, gauges, last) {
@@ -484,7 +505,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             self.give_up_all(now);
         }
         self.rotate(self.tick(), now, true);
-        let (arrivals, requests) = (self.in_flight + self.backlog_len(), self.in_flight);
+        let (arrivals, requests) = (self.arrivals_in_flight(), self.in_flight);
         let (total, late_for_connections) = self.recorder.into_total();
         CoreEnd {
             total,

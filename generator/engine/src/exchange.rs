@@ -27,19 +27,24 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         }
         *remaining -= 1;
         self.recorder.scheduled(intended);
-        self.begin_job(user, Job { intended, ready: intended, capped: false, resent: 0 });
+        let number = self.next_number();
+        if !self.settings.single {
+            return self.begin_iteration(user, number, Job::begun_at(intended), intended);
+        }
+        self.begin_job(user, Job::begun_at(intended));
         self.place(user, intended);
     }
 
     /// A slot of the schedule is due.
     pub(crate) fn arrive(&mut self, intended: u64, now: u64) {
         self.recorder.scheduled(intended);
+        let arrival = Arrival { intended, number: self.next_number(), dispatched: now, capped: false };
         if let Some(lane) = self.pool.take_idle() {
-            self.assign(lane, Arrival { intended, dispatched: now, capped: false }, now);
+            self.assign(lane, arrival, now);
             return;
         }
         if let Work::Open { backlog, .. } = &mut self.work {
-            backlog.push_back(Arrival { intended, dispatched: now, capped: false });
+            backlog.push_back(arrival);
         }
         self.open_for_backlog(now);
         let (coming, all_in_use) = (self.lanes_coming(), !self.pool.has_free());
@@ -62,15 +67,19 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
 
     /// Gives an arrival a lane that is free.
     fn assign(&mut self, lane: LaneId, arrival: Arrival, now: u64) {
-        let Arrival { intended, dispatched, capped } = arrival;
+        let Arrival { intended, number, dispatched, capped } = arrival;
         // Waiting for a connection to be made is the target's time; coming late to the slot is ours.
         let ready = if capped { intended } else { now - (dispatched - intended) };
-        self.begin_job(lane, Job { intended, ready, capped, resent: 0 });
+        let job = Job { intended, ready, capped, resent: 0 };
+        if !self.settings.single {
+            return self.begin_iteration(lane, number, job, now);
+        }
+        self.begin_job(lane, job);
         self.place(lane, now);
     }
 
     #[inline]
-    fn begin_job(&mut self, lane: LaneId, job: Job) {
+    pub(crate) fn begin_job(&mut self, lane: LaneId, job: Job) {
         let lane = self.lanes.get(lane);
         (lane.job, lane.phase) = (Some(job), Phase::Waiting);
         self.recorder.counters().started += 1;
@@ -141,7 +150,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             kernel: Kernel::Off,
             outcome: Outcome::Failed(kind),
         };
-        self.recorder.record(&sample, arrival.capped);
+        self.recorder.record(self.first_name(arrival.number), &sample, arrival.capped, true);
     }
 
     /// A request has its answer.
@@ -193,6 +202,9 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
     /// The next request of a free lane.
     #[inline]
     pub(crate) fn next_for(&mut self, lane: LaneId, now: u64) {
+        if !self.settings.single && self.user_goes_on(lane, now) {
+            return;
+        }
         if self.settings.closed {
             self.begin_user(lane, now);
             return;
@@ -223,10 +235,10 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         }
     }
 
-    /// A request that waits on a connection that is left goes to another, if there is one. A closed user stays: its
-    /// lane is its own.
+    /// A request that waits on a connection that is left goes to another, if there is one. One that belongs to a user
+    /// stays: the lane is the user's own.
     pub(crate) fn move_elsewhere(&mut self, from: LaneId, now: u64) {
-        if self.settings.closed {
+        if self.settings.bound {
             return;
         }
         let Self { pool, lanes, .. } = self;
@@ -268,9 +280,13 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             kernel: if answered { lane.kernel } else { Kernel::Off },
             outcome,
         };
+        let name = self.settings.plan.script.requests[usize::from(lane.request)].name;
         self.lanes.set_deadline(id, NEVER);
         self.in_flight -= 1;
-        self.recorder.record(&sample, job.capped);
+        self.recorder.record(usize::from(name), &sample, job.capped, self.settings.single);
+        if !self.settings.single {
+            self.users.request_ended(id, &self.settings.plan.script, outcome.error().is_some());
+        }
     }
 
     /// Requests that the end of the drain finds under way: they took this long and did not end.
@@ -280,6 +296,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             if self.lanes.at(lane).job.is_some() {
                 self.note_received(lane);
                 self.finish(lane, Outcome::Failed(ErrorKind::TimeoutTotal), now);
+                self.fail_users(lane);
             }
         }
         while let Some(arrival) = self.take_backlog() {

@@ -7,7 +7,6 @@ use brunt_model::outcome::ErrorKind;
 use brunt_model::plan::Proxy;
 use brunt_model::scenario::ProxyKind;
 
-use crate::conn::Step;
 use crate::conn::chunked::{self, Chunked};
 use crate::conn::decode::{Coding, Decoder};
 use crate::conn::h1::{Context, H1, Progress};
@@ -16,6 +15,7 @@ use crate::conn::h2::hpack::{Decoder as FieldDecoder, Error as FieldError};
 use crate::conn::h2::request::Outgoing;
 use crate::conn::head::{self, HeadCache};
 use crate::conn::proxy::{self, Handshake};
+use crate::conn::{Step, Wants};
 
 /// The name of a target, which is also that of its file in `fuzz/fuzz_targets` and of its folder in `fuzz/corpus`, and
 /// what takes its bytes.
@@ -52,13 +52,13 @@ pub fn head(bytes: &[u8]) {
 
 fn h1(answer: &[u8], to_head_request: bool, cut: usize) -> Progress {
     let mut context = Context {
-        cache: HeadCache::default(),
-        to_head_request,
+        caches: vec![HeadCache::default()],
         body_limit: LIMIT_BYTES,
         decode: false,
         redirects: true,
     };
     let mut machine = H1::default();
+    machine.expect(Wants { to_head: to_head_request, head: true, body: 1_000, request: 0 });
     for piece in answer.chunks(cut.max(1)) {
         match machine.feed(piece, &mut context) {
             (used, Progress::More { .. }) => assert_eq!(used, piece.len(), "nothing is left of input"),
@@ -140,7 +140,7 @@ pub fn decode(bytes: &[u8]) {
 
 fn decoded(coding: Coding, body: &[u8], cut: usize) -> Result<u64, ErrorKind> {
     let mut decoder = Decoder::new(coding, LIMIT_BYTES);
-    let fed = body.chunks(cut.max(1)).try_for_each(|piece| decoder.feed(piece));
+    let fed = body.chunks(cut.max(1)).try_for_each(|piece| decoder.feed(piece, &mut |_| {}));
     assert!(decoder.decoded() <= LIMIT_BYTES + 1, "the budget holds");
     fed.and_then(|()| decoder.finish())
 }
@@ -151,26 +151,24 @@ fn decoded(coding: Coding, body: &[u8], cut: usize) -> Result<u64, ErrorKind> {
 /// On a fault of the machine.
 pub fn h2(bytes: &[u8]) {
     let [choice, cut, answer @ ..] = bytes else { return };
-    let context = client::Context {
-        to_head_request: choice & 1 != 0,
-        body_limit: LIMIT_BYTES,
-        decode: choice & 2 != 0,
-        redirects: choice & 4 != 0,
-    };
-    let whole = multiplex(&context, answer, usize::MAX);
-    assert!(multiplex(&context, answer, usize::from(*cut)) == whole, "the cut does not matter");
+    let context =
+        client::Context { body_limit: LIMIT_BYTES, decode: choice & 2 != 0, redirects: choice & 4 != 0 };
+    let wants = Wants { to_head: choice & 1 != 0, head: choice & 8 != 0, body: 1_000, request: 0 };
+    let whole = multiplex(&context, wants, answer, usize::MAX);
+    assert!(multiplex(&context, wants, answer, usize::from(*cut)) == whole, "the cut does not matter");
 }
 
 const LANES: u32 = 4;
 
 /// What was sent, and each step but the waits.
-fn multiplex(context: &client::Context, answer: &[u8], cut: usize) -> (Vec<u8>, Vec<Step>) {
+fn multiplex(context: &client::Context, wants: Wants, answer: &[u8], cut: usize) -> (Vec<u8>, Vec<Step>) {
     let (mut client, mut sent, mut steps) = (Client::new(LANES), Vec::new(), Vec::new());
     client.start(context, &mut sent);
     for lane in 0..LANES {
         let body: &[u8] = if lane == 0 { &[b'x'; 100_000] } else { &[] };
         let fields = vec![(b":method".to_vec(), b"GET".to_vec()), (b":path".to_vec(), b"/".to_vec())];
-        let request = Outgoing { fields, body: body.into(), expects_continue: lane == 0, repeated: lane > 0 };
+        let (expects_continue, repeated) = (lane == 0, lane > 0);
+        let request = Outgoing { fields, body: body.into(), expects_continue, repeated, wants };
         client.request(lane, &request, &mut sent);
     }
     for piece in answer.chunks(cut.max(1)) {

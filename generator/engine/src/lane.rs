@@ -50,10 +50,19 @@ pub(crate) struct Detour {
     pub(crate) hops: u32,
 }
 
+impl Job {
+    /// The first attempt at what was meant to begin at this instant.
+    pub(crate) const fn begun_at(intended: u64) -> Self {
+        Self { intended, ready: intended, capped: false, resent: 0 }
+    }
+}
+
 #[derive(Default, Debug)]
 pub(crate) struct Lane {
     pub(crate) phase: Phase,
     pub(crate) job: Option<Job>,
+    /// Which of the script's requests.
+    pub(crate) request: u16,
     pub(crate) sent: u64,
     pub(crate) first_byte: u64,
     pub(crate) bytes_in: u64,

@@ -8,6 +8,7 @@ pub mod conn;
 mod connection;
 mod core_loop;
 mod exchange;
+mod flow;
 pub mod fuzzing;
 mod io;
 mod lane;

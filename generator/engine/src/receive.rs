@@ -41,6 +41,10 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
     /// A slot must not wait for the rest of the events.
     #[inline]
     fn dispatch_if_due(&mut self, now: u64) {
+        if self.wake_if_due(now) {
+            self.flush(true);
+            self.driver.submit();
+        }
         if !self.sending {
             return;
         }
@@ -371,12 +375,15 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         let conn = &mut self.conns[conn_id.index()];
         (conn.failures, conn.answered) = (0, true);
         let lane = self.lanes.at(id);
+        let (plan, number) = (&self.settings.plan, lane.request);
+        let template = &plan.script.requests[usize::from(number)];
         let (hops, from) = match &lane.detour {
             Some(detour) => (detour.hops, detour.url.as_str()),
-            None => (0, self.settings.plan.url.as_str()),
+            None => (0, template.url.as_str()),
         };
         let location = self.conns[conn_id.index()].link.location(self.lanes.within(id));
-        let next = if hops < max { self.settings.plan.redirect(from, answer.status, location) } else { None };
+        let next =
+            if hops < max { plan.redirect(&template.request, from, answer.status, location) } else { None };
         let Some((url, request)) = next else {
             let outcome = if location.is_empty() {
                 judge(answer.status, self.settings.plan.accepts(answer.status))
@@ -386,7 +393,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             return self.complete(id, answer.reusable, outcome, now);
         };
         self.recorder.counters().redirects += 1;
-        let request = self.settings.outgoing(&request, false);
+        let request = self.settings.outgoing(&request, number, false);
         let lane = self.lanes.get(id);
         lane.detour = Some(Box::new(crate::lane::Detour { request, url, hops: hops + 1 }));
         lane.phase = Phase::Waiting;

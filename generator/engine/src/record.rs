@@ -75,11 +75,16 @@ impl Recorder {
         counters.measured_dropped += u64::from(measured);
     }
 
-    /// Counts the end of a request. `waited`: for a free connection, with all allowed ones in use.
+    /// Counts the end of a request of this name. `waited`: for a free connection, with all allowed ones in use;
+    /// `arrival`: it is one of its own.
     #[inline]
-    pub(crate) fn record(&mut self, sample: &Sample, waited: bool) {
+    pub(crate) fn record(&mut self, name: usize, sample: &Sample, waited: bool, arrival: bool) {
         let measured = sample.intended_ns >= self.measured_from;
-        self.current.stats.record(0, sample, measured, self.late_over_ns);
+        if arrival {
+            self.current.stats.record_arrival(name, sample, measured, self.late_over_ns);
+        } else {
+            self.current.stats.record(name, sample, measured, self.late_over_ns);
+        }
         if waited && measured && sample.lag_ns().is_some_and(|lag| lag > self.late_over_ns) {
             self.late_for_connections += 1;
         }

@@ -24,8 +24,9 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         if !self.settings.direct {
             return self.queue_written(id);
         }
+        let request = usize::from(lane.request);
         let (conn, within) = (self.lanes.conn(id), self.lanes.within(id));
-        self.conns[conn.index()].link.sent(within);
+        self.conns[conn.index()].link.sent(within, self.requests[request].wants());
         self.queued.push(id);
         if self.queued.len() >= D::SEND_BATCH.min(SEND_BATCH) {
             self.flush(true);
@@ -41,7 +42,9 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         if let Some(stamps) = &mut self.stamps {
             stamps.queued(conn_id, id, conn.link.waiting(), conn.link.tls.is_some());
         }
-        let request = self.lanes.at(id).detour.as_ref().map_or(&self.request, |detour| &detour.request);
+        let lane = self.lanes.at(id);
+        let own = &self.requests[usize::from(lane.request)];
+        let request = lane.detour.as_ref().map_or(own, |detour| &detour.request);
         self.recorder.counters().bytes_out += conn.link.request(within, request);
         if conn.batch.is_empty() {
             let gather = (conn.service_ns / GATHERED_PART).min(GATHERED_NS_MAX);
@@ -74,13 +77,15 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             let id = self.queued[index];
             // Its connection may have ended before it was sent.
             if self.stamp(id, now) {
-                self.recorder.counters().bytes_out += self.settings.request_bytes;
+                let request = self.lanes.at(id).request;
+                let bytes = self.requests[usize::from(request)].len();
+                self.recorder.counters().bytes_out += bytes;
                 let conn = self.lanes.conn(id);
                 if let Some(stamps) = &mut self.stamps {
                     stamps.queued(conn, id, 0, false);
-                    stamps.sent(conn, self.settings.request_bytes);
+                    stamps.sent(conn, bytes);
                 }
-                self.driver.send(conn);
+                self.driver.send(conn, request);
             }
         }
         self.queued.clear();

@@ -9,6 +9,7 @@ use brunt_model::request::Request;
 use brunt_model::split::Share;
 
 use crate::Pace;
+use crate::conn::Wants;
 use crate::conn::h2;
 use crate::conn::link::Outgoing;
 use crate::conn::one::Wire;
@@ -22,6 +23,8 @@ pub(crate) const NEVER: u64 = u64::MAX;
 #[derive(Copy, Clone, Debug)]
 pub(crate) struct Arrival {
     pub(crate) intended: u64,
+    /// Among all arrivals of the run.
+    pub(crate) number: u64,
     /// When the core got to it.
     pub(crate) dispatched: u64,
     /// No connection could be opened for it: all that are allowed are in use.
@@ -31,13 +34,19 @@ pub(crate) struct Arrival {
 /// Where this core's requests come from.
 pub(crate) enum Work {
     Closed {
-        /// Requests still to begin, if they are counted.
+        /// Iterations still to begin, if they are counted.
         remaining: u64,
         /// Each with as many users as it has lanes.
         connections: u32,
+        /// The next iteration's number among all of the run, and how far apart those of this core are.
+        number: u64,
+        stride: u64,
     },
     Open {
         pacer: Pacer,
+        /// The same of arrivals.
+        number: u64,
+        stride: u64,
         backlog: VecDeque<Arrival>,
         max_backlog: usize,
     },
@@ -50,10 +59,13 @@ pub(crate) struct Settings {
     pub(crate) total_ns: u64,
     pub(crate) drain_ns: u64,
     pub(crate) interval_ns: u64,
-    pub(crate) request_bytes: u64,
     pub(crate) keep_alive: bool,
     /// Users send again when they were answered.
     pub(crate) closed: bool,
+    /// A user is one request after the other, all the same; else it has a place in its flow.
+    pub(crate) single: bool,
+    /// A lane belongs to its user as long as that has something to do.
+    pub(crate) bound: bool,
     /// Requests are the same bytes each time and go to the driver as they are.
     pub(crate) direct: bool,
     /// One request a connection, in clear text: what leaves and arrives last is its own.
@@ -84,15 +96,16 @@ impl Settings {
             total_ns: plan.deadlines.total.0,
             drain_ns: plan.deadlines.drain.0,
             interval_ns: plan.interval.0,
-            request_bytes: plan.request.wire.len() as u64,
             keep_alive: plan.keep_alive,
             closed: !plan.load.is_open(),
+            single: plan.script.is_single(),
+            bound: !plan.load.is_open() || !plan.script.is_single(),
             direct: is_direct(plan),
             one_at_a_time: is_one_at_a_time(plan),
             multiplexed: matches!(plan.protocol, Protocol::Http2 { .. }),
             gathers: !plan.load.is_open() && plan.lanes() > 1,
             reads_together: !plan.load.is_open() && pace == Pace::Efficient,
-            continues: plan.request.expects_continue,
+            continues: plan.script.requests.iter().any(|template| template.request.expects_continue),
             plan: plan.clone(),
             duration_ns: plan.load.duration().map_or(NEVER, |duration| duration.0),
             connects_ahead,
@@ -102,7 +115,8 @@ impl Settings {
 
 impl Settings {
     /// A request as the plan's protocol sends it. `repeated`: again and again.
-    pub(crate) fn outgoing(&self, request: &Request, repeated: bool) -> Outgoing {
+    pub(crate) fn outgoing(&self, request: &Request, number: u16, repeated: bool) -> Outgoing {
+        let wants = Wants { to_head: request.is_head(), head: false, body: 0, request: number };
         // Copied, so that cores do not share a count of references.
         let own = |bytes: &[u8]| -> Arc<[u8]> { bytes.into() };
         if self.multiplexed {
@@ -112,20 +126,23 @@ impl Settings {
                 body: own(&request.body),
                 expects_continue: request.expects_continue,
                 repeated,
+                wants,
             })
         } else {
             Outgoing::One(Wire {
                 bytes: own(&request.wire),
                 head_len: request.head_len,
                 expects_continue: request.expects_continue,
+                wants,
             })
         }
     }
 }
 
-/// One request a connection, in clear text, whole at once, and never another than the plan's.
+/// One request a connection, in clear text, whole at once, and never another than the script's.
 fn is_direct(plan: &Plan) -> bool {
-    is_one_at_a_time(plan) && plan.redirects.is_none() && !plan.request.expects_continue
+    let waits = plan.script.requests.iter().any(|template| template.request.expects_continue);
+    is_one_at_a_time(plan) && plan.redirects.is_none() && !waits
 }
 
 pub(crate) fn is_one_at_a_time(plan: &Plan) -> bool {
@@ -140,17 +157,21 @@ pub(crate) fn connections_of(plan: &Plan, share: Share) -> u32 {
 }
 
 pub(crate) fn work_of(plan: &Plan, share: Share, pace: Pace) -> Work {
+    let (offset, stride) = share.position();
     match &plan.load {
         Load::Closed { connections, requests, .. } => Work::Closed {
             remaining: requests.map_or(u64::MAX, |requests| share.of(requests)),
             connections: u32::try_from(share.of(u64::from(*connections))).unwrap_or(u32::MAX),
+            number: offset,
+            stride,
         },
         Load::Open { schedule, max_backlog, .. } => {
-            let (offset, stride) = share.position();
             let pacer = Pacer::new(schedule.slots(offset, stride), pace);
             let max_backlog = usize::try_from(share.of(u64::from(*max_backlog))).unwrap_or(usize::MAX);
             Work::Open {
                 pacer,
+                number: offset,
+                stride,
                 backlog: VecDeque::with_capacity(max_backlog + CONNECTS_IN_FLIGHT_MAX + 1),
                 max_backlog,
             }

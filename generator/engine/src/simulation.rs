@@ -25,6 +25,7 @@ use crate::record::Exchange;
 use crate::settings::connections_of;
 use crate::{Pace, StopSwitch};
 
+mod flows;
 mod h2;
 mod pipelined;
 mod stamped;
@@ -101,8 +102,9 @@ fn simulate_with(seed: u64, plan: &Arc<Plan>, manners: Manners, pace: Pace, extr
     let world = driver.world.clone();
     let (filled, snapshots) = sync_channel(64);
     let (back, returned) = sync_channel(64);
+    let names = plan.request_names().len();
     for _ in 0..SNAPSHOTS + 8 {
-        back.send(Box::new(Snapshot::blank(0, 0, 1))).unwrap();
+        back.send(Box::new(Snapshot::blank(0, 0, names))).unwrap();
     }
     drop(back); // Nobody acknowledges the last snapshot here.
     let exchange = Exchange { filled, returned, reached: Arc::default() };
@@ -112,7 +114,7 @@ fn simulate_with(seed: u64, plan: &Arc<Plan>, manners: Manners, pace: Pace, extr
     let t0 = world.borrow().now + 1_000_000;
     let end = core.run(t0);
 
-    let mut ledger = Ledger::new(1);
+    let mut ledger = Ledger::new(names);
     let mut stalled_ns = 0;
     for snapshot in snapshots.try_iter() {
         stalled_ns += snapshot.time.stalled_ns;
@@ -133,12 +135,16 @@ fn simulate_with(seed: u64, plan: &Arc<Plan>, manners: Manners, pace: Pace, extr
 /// What a completed count may be, given what the network delivered.
 fn check_against_the_network(seed: u64, plan: &Plan, outcome: &Outcome) {
     let (stats, seen) = (&outcome.end.total, outcome.seen);
-    let answers: u64 = stats.requests[0].statuses.iter().sum();
+    let answers = stats.all_requests().answers();
     assert!(answers <= seen.answers, "seed {seed}: {answers} answers counted, {} delivered", seen.answers);
     assert_eq!(stats.counters.connections_opened, seen.connected, "seed {seed}");
     assert!(stats.counters.bytes_in <= seen.bytes, "seed {seed}");
     assert!(answers <= seen.requests, "seed {seed}: {answers} answers to {} requests", seen.requests);
-    assert_eq!(stats.counters.bytes_out, seen.requests * plan.request.wire.len() as u64, "seed {seed}");
+    assert_eq!(
+        stats.counters.bytes_out,
+        seen.requests * plan.script.first().wire.len() as u64,
+        "seed {seed}"
+    );
 }
 
 #[test]

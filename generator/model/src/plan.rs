@@ -10,6 +10,7 @@ use crate::limit::Limit;
 use crate::request::{REQUEST_HEAD_MAX, Request, hex, render};
 use crate::scenario::{HttpVersion, LoadSpec, ProxyKind, Scenario, StatusRange, TlsVersion};
 use crate::schedule::{Schedule, Shape};
+use crate::script::Script;
 use crate::units::{Bytes, Nanos, Rate};
 
 /// Addresses kept of one name; more would make the plan unbounded.
@@ -176,7 +177,7 @@ pub struct Plan {
     pub url: String,
     pub endpoints: Vec<Endpoint>,
     pub source_ips: Vec<IpAddr>,
-    pub request: Request,
+    pub script: Script,
     pub protocol: Protocol,
     /// Set for an `https:` target.
     pub tls: Option<Tls>,
@@ -216,15 +217,21 @@ impl Plan {
         self.protocol.lanes()
     }
 
-    /// Where an answer to a request for `from` redirects to, and the request to send there. `None` where that is not
+    /// Where an answer to `request` for `from` redirects to, and the request to send there. `None` where that is not
     /// within the target's origin.
     #[must_use]
-    pub fn redirect(&self, from: &str, status: u16, location: &[u8]) -> Option<(String, Request)> {
+    pub fn redirect(
+        &self,
+        request: &Request,
+        from: &str,
+        status: u16,
+        location: &[u8],
+    ) -> Option<(String, Request)> {
         let location = std::str::from_utf8(location).ok().filter(|text| !text.is_empty())?;
         let mut url = Url::parse(from).ok()?.join(location).ok()?;
         url.set_fragment(None);
         let within = url.origin() == Url::parse(&self.url).ok()?.origin();
-        let request = within.then(|| self.request.redirected(status, &url))?;
+        let request = within.then(|| request.redirected(status, &url))?;
         if request.head_len > REQUEST_HEAD_MAX {
             return None;
         }
@@ -233,8 +240,8 @@ impl Plan {
 
     /// Names of the requests, by the index used in [`crate::snapshot::Stats`].
     #[must_use]
-    pub fn request_names(&self) -> Vec<String> {
-        vec![self.request.name.clone()]
+    pub fn request_names(&self) -> &[String] {
+        &self.script.names
     }
 }
 
@@ -289,7 +296,7 @@ pub fn compile(scenario: &Scenario, inputs: &Inputs) -> Result<Plan, PlanError> 
         url: redacted(&url),
         endpoints,
         source_ips: scenario.source_ips.clone(),
-        request,
+        script: Script::of(request, redacted(&url)),
         protocol,
         tls: tls(scenario, &url)?,
         proxy: proxy(scenario, &url)?,
@@ -545,8 +552,8 @@ mod tests {
             "GET /a/b?c=d HTTP/1.1\r\nHost: h:8080\r\nUser-Agent: brunt/{}\r\nAccept: */*\r\n\r\n",
             env!("CARGO_PKG_VERSION")
         );
-        assert_eq!(std::str::from_utf8(&plan.request.wire), Ok(want.as_str()));
-        assert_eq!(plan.request.name, "GET /a/b", "queries are never labels");
+        assert_eq!(std::str::from_utf8(&plan.script.first().wire), Ok(want.as_str()));
+        assert_eq!(plan.script.first().name, "GET /a/b", "queries are never labels");
         assert_eq!(plan.url, "http://h:8080/a/b");
         let Load::Closed { connections: 50, requests: None, duration: Some(duration) } = plan.load else {
             panic!("{:?}", plan.load)
@@ -602,7 +609,8 @@ mod tests {
             ("http://[", None),
             ("", None),
         ] {
-            let got = plan.redirect(&plan.url, 302, location.as_bytes()).map(|(url, _)| url);
+            let got =
+                plan.redirect(plan.script.first(), &plan.url, 302, location.as_bytes()).map(|(url, _)| url);
             assert_eq!(got.as_deref(), want, "{location}");
         }
     }

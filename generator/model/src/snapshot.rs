@@ -144,6 +144,16 @@ impl Counters {
         ]
     }
 
+    /// Counts the end of an arrival; it failed if any of its requests did.
+    #[inline]
+    pub const fn end_arrival(&mut self, finished: bool) {
+        if finished {
+            self.finished += 1;
+        } else {
+            self.failed_arrivals += 1;
+        }
+    }
+
     /// Sets down as lost whatever began and is not accounted for, because who knew of it is gone. Returns how many
     /// requests these are.
     pub fn lose_the_rest(&mut self) -> u64 {
@@ -355,6 +365,13 @@ impl Stats {
         }
     }
 
+    /// Counts the end of one request that is an arrival of its own.
+    #[inline]
+    pub fn record_arrival(&mut self, name: usize, sample: &Sample, measured: bool, late_over_ns: u64) {
+        self.counters.end_arrival(sample.outcome.error().is_none());
+        self.record(name, sample, measured, late_over_ns);
+    }
+
     /// Counts the end of one request. `measured` is false during the warm-up, which leaves histograms, statuses
     /// and errors alone; `late_over_ns` is the plan's lateness threshold.
     #[inline]
@@ -363,10 +380,8 @@ impl Stats {
         self.counters.bytes_in += sample.bytes_in;
         if completed {
             self.counters.completed += 1;
-            self.counters.finished += 1;
         } else {
             self.counters.failed += 1;
-            self.counters.failed_arrivals += 1;
         }
         if !measured {
             return;
@@ -522,7 +537,7 @@ pub(crate) mod tests {
         prop::collection::vec((samples(), 0usize..2, any::<bool>()), 0..20).prop_map(|samples| {
             let mut stats = Stats::new(2);
             for (sample, name, measured) in &samples {
-                stats.record(*name, sample, *measured, 1_000);
+                stats.record_arrival(*name, sample, *measured, 1_000);
             }
             stats
         })

@@ -6,10 +6,10 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context as TaskContext, Poll};
 
-use brunt_engine::conn::Step;
 use brunt_engine::conn::h1::Context;
 use brunt_engine::conn::head::HeadCache;
 use brunt_engine::conn::one::{One, Wire};
+use brunt_engine::conn::{Step, Wants};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::BodyExt as _;
@@ -103,7 +103,8 @@ impl Script {
             bytes.extend_from_slice(&body);
         }
         let head_len = self.head.len();
-        Wire { bytes: bytes.into(), head_len, expects_continue: self.expects_continue }
+        let wants = Wants { to_head: self.head.starts_with("HEAD "), ..Wants::default() };
+        Wire { bytes: bytes.into(), head_len, expects_continue: self.expects_continue, wants }
     }
 }
 
@@ -192,8 +193,7 @@ fn check(seed: u64) {
         let (ours, theirs) = tokio::io::duplex(random.one_of(&[100, 4_096, 100_000]));
         let pipeline = random.one_of(&[1, 2, 5, 16]);
         let context = Context {
-            cache: HeadCache::default(),
-            to_head_request: is_head,
+            caches: vec![HeadCache::default()],
             body_limit: 1 << 30,
             decode: false,
             redirects: false,

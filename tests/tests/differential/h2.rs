@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, PoisonError};
 
-use brunt_engine::conn::Step;
 use brunt_engine::conn::h2::client::{Client, Context};
 use brunt_engine::conn::h2::frame::{HEAD_LEN, Head, flag, kind};
 use brunt_engine::conn::h2::request::Outgoing;
+use brunt_engine::conn::{Step, Wants};
 use brunt_model::outcome::ErrorKind;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
@@ -81,16 +81,12 @@ struct Talk<'a> {
     /// Nothing is asked before the server's SETTINGS came: it forgets to open a stream's window that became narrower
     /// than what was read of it.
     waits: bool,
+    to_head_request: bool,
 }
 
 impl<'a> Talk<'a> {
     fn new(seed: u64, lanes: u32, temper: &Temper, scripts: &'a [Script], random: Random) -> Self {
-        let context = Context {
-            to_head_request: temper.to_head_request,
-            body_limit: 1 << 30,
-            decode: false,
-            redirects: false,
-        };
+        let context = Context { body_limit: 1 << 30, decode: false, redirects: false };
         let mut out = Vec::new();
         let client = Client::new(lanes);
         client.start(&context, &mut out);
@@ -110,6 +106,7 @@ impl<'a> Talk<'a> {
             tap,
             is_limited,
             waits,
+            to_head_request: temper.to_head_request,
         }
     }
 
@@ -153,6 +150,7 @@ impl<'a> Talk<'a> {
                 body: content(script.body).into(),
                 expects_continue: script.expects_continue,
                 repeated: false,
+                wants: Wants { to_head: self.to_head_request, ..Wants::default() },
             };
             self.lanes[lane] = Some(exchange);
             self.client.request(number(lane), &request, &mut self.out);

@@ -1,5 +1,5 @@
 //! Content codings of a response body (RFC 9110 section 8.4.1), undone to count what comes out and to check that it is
-//! whole. The decoded bytes are thrown away.
+//! whole. The decoded bytes go to whoever wants to see them.
 //!
 //! Memory is bounded by the codings' windows, work by the two budgets, which are looked at before more is produced.
 
@@ -90,11 +90,11 @@ impl Decoder {
     /// # Errors
     /// `Protocol` where it is not validly coded or goes on after its end, `DecodeLimit` where it is longer than allowed,
     /// too many times longer than what arrived, or wants too large a window; the same again after that.
-    pub fn feed(&mut self, bytes: &[u8]) -> Result<(), ErrorKind> {
+    pub fn feed(&mut self, bytes: &[u8], see: &mut dyn FnMut(&[u8])) -> Result<(), ErrorKind> {
         if let Some(kind) = self.failed {
             return Err(kind);
         }
-        self.decode(bytes).inspect_err(|&kind| self.failed = Some(kind))
+        self.decode(bytes, see).inspect_err(|&kind| self.failed = Some(kind))
     }
 
     /// The body ended: its decoded size in bytes.
@@ -109,7 +109,7 @@ impl Decoder {
         }
     }
 
-    fn decode(&mut self, mut bytes: &[u8]) -> Result<(), ErrorKind> {
+    fn decode(&mut self, mut bytes: &[u8], see: &mut dyn FnMut(&[u8])) -> Result<(), ErrorKind> {
         // An empty piece says nothing new, and a codec may take too many of them for a loop.
         if bytes.is_empty() {
             return Ok(());
@@ -119,6 +119,7 @@ impl Decoder {
             let step = self.codec.step(bytes, &mut self.scratch[..room])?;
             bytes = &bytes[step.used..];
             self.count(step)?;
+            see(&self.scratch[..step.made]);
             if bytes.is_empty() && step.made < room {
                 return Ok(());
             }

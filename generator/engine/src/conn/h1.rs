@@ -1,20 +1,20 @@
 //! The answers of one HTTP/1.1 connection, in the order of their requests.
 //!
-//! The machine sees only what the server sends. It counts the bytes of each answer and keeps none of a body.
+//! The machine sees only what the server sends. It counts the bytes of each answer, and keeps of it what somebody wants.
 
 use brunt_model::outcome::ErrorKind;
 
 use super::body::Content;
 use super::chunked::{self, Chunked};
 use super::head::{self, Framing, Head, HeadCache};
+use super::{Kept, Wants};
 use crate::limits::{HEAD_BYTES_MAX, INTERIM_MAX, PARTIAL_HEAD_KEPT};
 
 /// What is the same for all connections of a core.
 #[derive(Debug)]
 pub struct Context {
-    pub cache: HeadCache,
-    /// The plan's request is a HEAD: no answer has a body.
-    pub to_head_request: bool,
+    /// By request.
+    pub caches: Vec<HeadCache>,
     pub body_limit: u64,
     /// Bodies are decoded by their content coding.
     pub decode: bool,
@@ -66,6 +66,12 @@ pub struct H1 {
     partial: Vec<u8>,
     /// Where the last answer redirects to.
     location: Vec<u8>,
+    wants: Wants,
+    /// The next byte begins an answer.
+    fresh: bool,
+    kept_head: Vec<u8>,
+    /// The length of the last content.
+    body_size: u64,
 }
 
 impl Default for H1 {
@@ -78,6 +84,10 @@ impl Default for H1 {
             content: Content::default(),
             partial: Vec::new(),
             location: Vec::new(),
+            wants: Wants::default(),
+            fresh: true,
+            kept_head: Vec::new(),
+            body_size: 0,
         }
     }
 }
@@ -89,13 +99,33 @@ impl H1 {
         self.state = State::Head;
         self.interim = 0;
         self.continued = false;
-        if self.content.is_decoded() {
-            self.content = Content::default();
-        }
+        self.fresh = true;
+        self.content.end();
         if !self.partial.is_empty() {
             self.partial.clear();
             self.partial.shrink_to(PARTIAL_HEAD_KEPT);
         }
+    }
+
+    /// Nothing of the next answer has come.
+    #[inline]
+    #[must_use]
+    pub const fn is_fresh(&self) -> bool {
+        self.fresh
+    }
+
+    /// What is wanted of the next answer. What was kept of the last one is forgotten.
+    #[inline]
+    pub fn expect(&mut self, wants: Wants) {
+        self.wants = wants;
+        self.fresh = false;
+        self.kept_head.clear();
+        self.content.keep(wants.body);
+    }
+
+    #[must_use]
+    pub fn kept(&self) -> Kept<'_> {
+        Kept { head: &self.kept_head, body: self.content.kept(), body_size: self.body_size }
     }
 
     /// The head of the answer has not ended yet.
@@ -129,7 +159,7 @@ impl H1 {
         if self.in_head()
             && self.partial.is_empty()
             && self.interim == 0
-            && let Some(head) = context.cache.find(bytes)
+            && let Some(head) = context.caches[usize::from(self.wants.request)].find(bytes)
         {
             return self.after_head(&head, bytes, context);
         }
@@ -239,7 +269,7 @@ impl H1 {
         let mut at = 0;
         loop {
             let rest = &bytes[at..];
-            let head = match head::parse(rest, context.to_head_request) {
+            let head = match head::parse(rest, self.wants.to_head) {
                 Ok(Some(head)) => head,
                 Ok(None) => {
                     self.partial.extend_from_slice(rest);
@@ -265,7 +295,7 @@ impl H1 {
                     if context.redirects {
                         self.note_location(&head, rest);
                     } else {
-                        context.cache.keep(rest, head);
+                        context.caches[usize::from(self.wants.request)].keep(rest, head);
                     }
                     let (used, progress) = self.after_head(&head, rest, context);
                     return (at + used, progress);
@@ -284,12 +314,16 @@ impl H1 {
     #[inline]
     fn after_head(&mut self, head: &Head, bytes: &[u8], context: &Context) -> Fed {
         self.answer = Answer { status: head.status, reusable: head.keep_alive };
+        if self.wants.head {
+            self.kept_head.extend_from_slice(&bytes[..head.len]);
+        }
+        self.body_size = if let Framing::Length(length) = head.framing { length } else { 0 };
         if context.decode {
             self.content.begin(head.coding, context.body_limit);
         }
         self.state = match head.framing {
             Framing::None => {
-                self.content = Content::default();
+                self.content.end();
                 return (head.len, self.done());
             }
             Framing::Length(length) if length > context.body_limit => {
@@ -306,7 +340,11 @@ impl H1 {
     #[inline]
     fn done(&mut self) -> Progress {
         match self.content.finish() {
-            Ok(()) => Progress::Done(self.answer),
+            Ok(decoded) => {
+                let length = if self.body_size > 0 { self.body_size } else { self.received() };
+                self.body_size = decoded.unwrap_or(length);
+                Progress::Done(self.answer)
+            }
             Err(kind) => Progress::Failed(kind),
         }
     }
@@ -342,10 +380,10 @@ impl H1 {
         })
     }
 
-    /// What is decoded must be seen.
+    /// What is decoded or kept must be seen.
     #[inline]
     const fn skippable(&self, bytes: u64) -> Progress {
-        Progress::More { skip: if self.content.is_decoded() { 0 } else { bytes } }
+        Progress::More { skip: if self.content.must_be_seen() { 0 } else { bytes } }
     }
 }
 
@@ -355,14 +393,8 @@ mod tests {
 
     use super::*;
 
-    fn context(to_head_request: bool) -> Context {
-        Context {
-            cache: HeadCache::default(),
-            to_head_request,
-            body_limit: 1_000,
-            decode: false,
-            redirects: false,
-        }
+    fn context() -> Context {
+        Context { caches: vec![HeadCache::default()], body_limit: 1_000, decode: false, redirects: false }
     }
 
     /// Feeds `answer` in pieces of `cut` bytes, and its end where the machine wants more.
@@ -380,7 +412,7 @@ mod tests {
     fn check(answer: &str, want: Progress) {
         let bytes = answer.replace('\n', "\r\n").into_bytes();
         for cut in (1..bytes.len()).chain([bytes.len(), bytes.len()]) {
-            let (mut machine, mut context) = (H1::default(), context(false));
+            let (mut machine, mut context) = (H1::default(), context());
             let first = run(&mut machine, &mut context, &bytes, cut);
             assert_eq!(first, want, "{answer} cut {cut}");
             let again = run(&mut machine, &mut context, &bytes, cut);
@@ -409,7 +441,9 @@ mod tests {
     #[test]
     fn an_answer_to_head_has_no_body() {
         let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n";
-        assert_eq!(run(&mut H1::default(), &mut context(true), answer, 99), done(200, true));
+        let mut machine = H1::default();
+        machine.expect(Wants { to_head: true, ..Wants::default() });
+        assert_eq!(run(&mut machine, &mut context(), answer, 99), done(200, true));
     }
 
     #[test]
@@ -441,7 +475,7 @@ mod tests {
         for answer in whole {
             let bytes = format!("{answer}HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").into_bytes();
             for first in 0..answer.len() {
-                let (mut machine, mut context) = (H1::default(), context(false));
+                let (mut machine, mut context) = (H1::default(), context());
                 let (used, _) = machine.feed(&bytes[..first], &mut context);
                 assert_eq!(used, first, "{answer}");
                 let (rest, progress) = machine.feed(&bytes[first..], &mut context);
@@ -456,7 +490,7 @@ mod tests {
 
     #[test]
     fn a_location_is_kept_where_redirects_are_followed() {
-        let mut context = Context { redirects: true, ..context(false) };
+        let mut context = Context { redirects: true, ..context() };
         let mut machine = H1::default();
         for (answer, want) in [
             ("HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: /a?b\r\n\r\n", "/a?b"),
@@ -469,7 +503,7 @@ mod tests {
 
     #[test]
     fn a_server_that_wants_the_body_is_heard() {
-        let (mut machine, mut context) = (H1::default(), context(false));
+        let (mut machine, mut context) = (H1::default(), context());
         machine.feed(b"HTTP/1.1 103 Hints\r\n\r\n", &mut context);
         assert!(!machine.continued());
         machine.feed(b"HTTP/1.1 100 Continue\r\n\r\n", &mut context);
@@ -480,7 +514,7 @@ mod tests {
 
     #[test]
     fn skipping_is_the_same_as_reading() {
-        let (mut machine, mut context) = (H1::default(), context(false));
+        let (mut machine, mut context) = (H1::default(), context());
         let (_, progress) = machine.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\nabc", &mut context);
         assert_eq!(progress, Progress::More { skip: 897 });
         assert_eq!(machine.skip(800, &context), Progress::More { skip: 97 });
@@ -504,8 +538,8 @@ mod tests {
                 "",
             ][kind];
             let bytes = [head.as_bytes(), &tail].concat();
-            let whole = run(&mut H1::default(), &mut context(false), &bytes, usize::MAX);
-            prop_assert_eq!(run(&mut H1::default(), &mut context(false), &bytes, cut), whole);
+            let whole = run(&mut H1::default(), &mut context(), &bytes, usize::MAX);
+            prop_assert_eq!(run(&mut H1::default(), &mut context(), &bytes, cut), whole);
         }
     }
 }

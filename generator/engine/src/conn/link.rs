@@ -8,7 +8,7 @@ use super::one::{One, Wire};
 use super::proxy::Handshake;
 use super::records::Records;
 use super::tls::Session;
-use super::{Step, h1, h2};
+use super::{Kept, Step, Wants, h1, h2};
 use crate::limits::OUT_MAX;
 
 /// A request, as either version sends it.
@@ -16,6 +16,28 @@ use crate::limits::OUT_MAX;
 pub enum Outgoing {
     One(Wire),
     Two(h2::request::Outgoing),
+}
+
+impl Outgoing {
+    /// What is wanted of its answer.
+    #[inline]
+    #[must_use]
+    pub const fn wants(&self) -> Wants {
+        match self {
+            Self::One(wire) => wire.wants,
+            Self::Two(request) => request.wants,
+        }
+    }
+
+    /// Its bytes, where they are known before it is encoded.
+    #[inline]
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        match self {
+            Self::One(wire) => wire.bytes.len() as u64,
+            Self::Two(request) => request.body.len() as u64,
+        }
+    }
 }
 
 /// What is the same for all connections of a core.
@@ -29,16 +51,11 @@ impl Context {
     #[must_use]
     pub fn of(plan: &Plan) -> Self {
         let (decode, redirects) = (plan.decode, plan.redirects.is_some());
-        let (to_head_request, body_limit) = (plan.request.is_head(), plan.body_limit.0);
+        let body_limit = plan.body_limit.0;
+        let caches = plan.script.requests.iter().map(|_| super::head::HeadCache::default()).collect();
         Self {
-            one: h1::Context {
-                cache: super::head::HeadCache::default(),
-                to_head_request,
-                body_limit,
-                decode,
-                redirects,
-            },
-            two: client::Context { to_head_request, body_limit, decode, redirects },
+            one: h1::Context { caches, body_limit, decode, redirects },
+            two: client::Context { body_limit, decode, redirects },
         }
     }
 }
@@ -176,9 +193,9 @@ impl Link {
 
     /// The request in a lane goes out by other ways.
     #[inline]
-    pub fn sent(&mut self, lane: u32) {
+    pub fn sent(&mut self, lane: u32, wants: Wants) {
         if let Http::One(one) = &mut self.http {
-            one.sent(lane);
+            one.sent(lane, wants);
         }
     }
 
@@ -199,6 +216,15 @@ impl Link {
                 client.abandon(lane, &mut self.out);
                 true
             }
+        }
+    }
+
+    /// What was kept of the answer that a lane got last.
+    #[must_use]
+    pub fn kept(&self, lane: u32) -> Kept<'_> {
+        match &self.http {
+            Http::One(one) => one.kept(),
+            Http::Two(client) => client.kept(lane),
         }
     }
 
@@ -375,18 +401,12 @@ mod tests {
         link.reset(Protocol::Http2 { streams: 1 });
         let mut context = Context {
             one: h1::Context {
-                cache: super::super::head::HeadCache::default(),
-                to_head_request: false,
+                caches: vec![super::super::head::HeadCache::default()],
                 body_limit: 1_000,
                 decode: false,
                 redirects: false,
             },
-            two: client::Context {
-                to_head_request: false,
-                body_limit: 1_000,
-                decode: false,
-                redirects: false,
-            },
+            two: client::Context { body_limit: 1_000, decode: false, redirects: false },
         };
         link.start(&context);
         assert_eq!(link.feed(b"\0\0\0\x04\0\0\0\0\0", 1, &mut context).1, Step::Ready);
@@ -395,6 +415,7 @@ mod tests {
             body: Vec::new().into(),
             expects_continue: false,
             repeated: true,
+            wants: Wants::default(),
         });
         let mut sent = 0u32;
         while link.can_request() {

@@ -16,6 +16,29 @@ use brunt_model::outcome::ErrorKind;
 
 use self::h1::Answer;
 
+/// What somebody wants to know of an answer.
+#[derive(Copy, Clone, PartialEq, Eq, Default, Debug)]
+pub struct Wants {
+    /// It answers a HEAD request: it has no body (RFC 9110 section 9.3.2).
+    pub to_head: bool,
+    /// Its head is kept.
+    pub head: bool,
+    /// So many bytes of its content are kept, decoded where it is coded.
+    pub body: usize,
+    /// The request's number: answers to the same request have mostly the same head.
+    pub request: u16,
+}
+
+/// What was kept of an answer, until the next one comes.
+#[derive(Copy, Clone, Debug)]
+pub struct Kept<'a> {
+    /// Lines `name: value`; over HTTP/1.1 the status line is before them.
+    pub head: &'a [u8],
+    pub body: &'a [u8],
+    /// The length of the whole content, decoded where it was coded.
+    pub body_size: u64,
+}
+
 /// What a connection's input led to.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub enum Step {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use brunt_model::outcome::ErrorKind;
 
-use super::Step;
 use super::h1::{Context, H1, Progress};
+use super::{Kept, Step, Wants};
 use crate::limits::OUT_MAX;
 
 /// A request as HTTP/1.1 sends it.
@@ -16,6 +16,7 @@ pub struct Wire {
     pub head_len: usize,
     /// The body waits for `100 (Continue)`.
     pub expects_continue: bool,
+    pub wants: Wants,
 }
 
 /// What is left to be sent of a request.
@@ -32,8 +33,8 @@ struct Upload {
 #[derive(Debug)]
 pub struct One {
     machine: H1,
-    /// Lanes whose requests are under way, the oldest first.
-    order: VecDeque<u32>,
+    /// Lanes whose requests are under way, the oldest first, and what is wanted of their answers.
+    order: VecDeque<(u32, Wants)>,
     uploads: VecDeque<Upload>,
 }
 
@@ -58,7 +59,7 @@ impl One {
     #[inline]
     #[must_use]
     pub fn front(&self) -> Option<u32> {
-        self.order.front().copied()
+        self.order.front().map(|&(lane, _)| lane)
     }
 
     /// Requests begun and not answered.
@@ -81,6 +82,12 @@ impl One {
         self.machine.in_head() && !self.machine.was_interim()
     }
 
+    /// What was kept of the last answer.
+    #[must_use]
+    pub fn kept(&self) -> Kept<'_> {
+        self.machine.kept()
+    }
+
     #[must_use]
     pub fn location(&self) -> &[u8] {
         self.machine.location()
@@ -88,13 +95,13 @@ impl One {
 
     /// A request goes out whole by other ways.
     #[inline]
-    pub fn sent(&mut self, lane: u32) {
-        self.order.push_back(lane);
+    pub fn sent(&mut self, lane: u32, wants: Wants) {
+        self.order.push_back((lane, wants));
     }
 
     /// Sends a request after those before it.
     pub fn request(&mut self, lane: u32, wire: &Wire, out: &mut Vec<u8>) {
-        self.order.push_back(lane);
+        self.order.push_back((lane, wire.wants));
         if self.uploads.is_empty() && !wire.expects_continue && out.len() + wire.bytes.len() <= OUT_MAX {
             out.extend_from_slice(&wire.bytes);
             return;
@@ -132,8 +139,11 @@ impl One {
         if bytes.is_empty() {
             return (0, Step::More { skip: 0 });
         }
-        if self.order.is_empty() {
+        let Some(&(_, wants)) = self.order.front() else {
             return (bytes.len(), Step::Failed(ErrorKind::Protocol));
+        };
+        if self.machine.is_fresh() {
+            self.machine.expect(wants);
         }
         let (used, progress) = self.machine.feed(bytes, context);
         let step = self.step(progress, used < bytes.len());
@@ -170,7 +180,7 @@ impl One {
                 self.machine.reset();
                 // A body that was not sent whole must not meet the next request; those of later ones may go on.
                 answer.reusable &= !self.uploads_front();
-                let lane = self.order.pop_front().unwrap_or_default();
+                let (lane, _) = self.order.pop_front().unwrap_or_default();
                 answer.reusable &= !(excess && self.order.is_empty());
                 Step::Done { lane, answer }
             }

@@ -51,7 +51,8 @@ struct Slot {
     marked: bool,
     generation: u32,
     connecting: bool,
-    /// Bytes of the request still to be written, where the socket took only a part.
+    /// The request that is sent, and how many bytes of it are still to be written.
+    request: u16,
     unsent: usize,
     outbox: Outbox,
     skip: u64,
@@ -68,7 +69,7 @@ pub(crate) struct Epoll {
     routes: Routes,
     /// Uninteresting bytes need not be copied.
     discards: bool,
-    request: Arc<[u8]>,
+    requests: Vec<Arc<[u8]>>,
     slots: Vec<Slot>,
     buffer: Box<[u8]>,
     data_len: usize,
@@ -105,6 +106,7 @@ impl Epoll {
             marked: false,
             generation: 0,
             connecting: false,
+            request: 0,
             unsent: 0,
             outbox: Outbox::default(),
             skip: 0,
@@ -115,7 +117,7 @@ impl Epoll {
             timer: LongTimer::default(),
             discards: routes.can_discard(),
             routes,
-            request: plan.request.wire.clone(),
+            requests: super::wires(plan),
             slots: std::iter::repeat_with(slot).take(connections).collect(),
             buffer: vec![0; BUFFER_SIZE].into_boxed_slice(),
             data_len: 0,
@@ -142,7 +144,8 @@ impl Epoll {
     fn send_rest(&mut self, conn: ConnId) -> Result<(), ErrorKind> {
         let Some(fd) = self.fd(conn) else { return Ok(()) };
         let slot = &mut self.slots[conn.index()];
-        let rest = &self.request[self.request.len() - slot.unsent..];
+        let request = &self.requests[usize::from(slot.request)];
+        let rest = &request[request.len() - slot.unsent..];
         slot.unsent -= send_some(fd, rest).map_err(transfer_error)?;
         Ok(())
     }
@@ -338,8 +341,9 @@ impl Driver for Epoll {
     }
 
     #[inline]
-    fn send(&mut self, conn: ConnId) {
-        self.slots[conn.index()].unsent = self.request.len();
+    fn send(&mut self, conn: ConnId, request: u16) {
+        let slot = &mut self.slots[conn.index()];
+        (slot.request, slot.unsent) = (request, self.requests[usize::from(request)].len());
         if let Err(kind) = self.send_rest(conn) {
             self.failed.push((conn, self.slots[conn.index()].generation, kind));
         }

@@ -23,7 +23,10 @@ mod socket;
 pub(crate) mod tsc;
 pub(crate) mod uring;
 
+use std::sync::Arc;
+
 use brunt_model::outcome::ErrorKind;
+use brunt_model::plan::Plan;
 
 use crate::limits::LONG_WAIT_NS;
 
@@ -75,8 +78,8 @@ pub(crate) trait Driver {
     /// Does the kernel stamp what the last connection of this place sends and receives?
     fn is_marked(&self, conn: ConnId) -> bool;
 
-    /// Queues the plan's request to be sent whole.
-    fn send(&mut self, conn: ConnId);
+    /// Queues one of the script's requests, by its index, to be sent whole.
+    fn send(&mut self, conn: ConnId, request: u16);
 
     /// Writes `bytes` now and empties them. Where the socket does not take all, the rest is kept and `Written` follows;
     /// until then `bytes` are left to the caller.
@@ -155,6 +158,11 @@ impl LongTimer {
     const fn fired(&mut self) {
         self.fires = None;
     }
+}
+
+/// The requests of a plan's script as HTTP/1.1 sends them, for one core: copied, so that cores share no count of references.
+fn wires(plan: &Plan) -> Vec<Arc<[u8]>> {
+    plan.script.requests.iter().map(|template| Arc::from(&template.request.wire[..])).collect()
 }
 
 /// What a failed connect means.

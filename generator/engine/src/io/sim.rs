@@ -418,7 +418,7 @@ impl Driver for Sim {
         self.kernel.as_ref().is_some_and(|kernel| kernel.borrow().is_there())
     }
 
-    fn send(&mut self, conn: ConnId) {
+    fn send(&mut self, conn: ConnId, _request: u16) {
         if let Some(kernel) = &self.kernel {
             kernel.borrow_mut().left_whole(conn, self.world.borrow().now);
         }

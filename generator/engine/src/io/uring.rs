@@ -55,8 +55,8 @@ struct Slot {
     /// Tells completions of a closed connection from those of the next one in this place.
     generation: u32,
     receiving: Receiving,
-    /// A long request is still being sent.
-    sending: bool,
+    /// The length of a long request that is still being sent; 0: none is.
+    sending: usize,
     outbox: Outbox,
     /// Bytes to discard with the next single receive.
     skip: u64,
@@ -70,7 +70,7 @@ pub(crate) struct Uring {
     /// The kernel knows waits with a least duration (Linux 6.12).
     gathers: bool,
     routes: Arc<Routes>,
-    request: Arc<[u8]>,
+    requests: Vec<Arc<[u8]>>,
     slots: Vec<Slot>,
     /// Uninteresting bytes need not be copied.
     discards: bool,
@@ -124,7 +124,7 @@ impl Uring {
             marked: false,
             generation: 0,
             receiving: Receiving::No,
-            sending: false,
+            sending: 0,
             outbox: Outbox::default(),
             skip: 0,
         };
@@ -135,7 +135,7 @@ impl Uring {
             gathers,
             discards: routes.can_discard(),
             routes,
-            request: plan.request.wire.clone(),
+            requests: super::wires(plan),
             slots: std::iter::repeat_with(slot).take(connections).collect(),
             long_answers: false,
             taken: [Completion::default(); TAKEN],
@@ -161,7 +161,7 @@ impl Uring {
 
     fn push(&mut self, entry: &squeue::Entry) {
         loop {
-            // SAFETY: every entry's memory outlives its operation: the request and the routes' addresses are held by
+            // SAFETY: every entry's memory outlives its operation: the requests and the routes' addresses are held by
             // `self`, buffers are registered, and all of them stay until `drop` has cancelled what is under way.
             if unsafe { self.ring().submission().push(entry) }.is_ok() {
                 return;
@@ -270,8 +270,8 @@ impl Uring {
     /// Short sends complete silently; one that reports did not send everything.
     fn send_ended(&mut self, conn: ConnId, result: i32) -> Option<Event> {
         let slot = &mut self.slots[conn.index()];
-        if slot.sending && usize::try_from(result).is_ok_and(|sent| sent == self.request.len()) {
-            slot.sending = false;
+        if slot.sending > 0 && usize::try_from(result).is_ok_and(|sent| sent == slot.sending) {
+            slot.sending = 0;
             return None;
         }
         Some(Event::Broken(conn, transfer_error(-result.min(0))))
@@ -367,7 +367,7 @@ impl Driver for Uring {
         let fd = routes.open(route, true)?;
         let slot = &mut self.slots[conn.index()];
         slot.generation = slot.generation.wrapping_add(1);
-        (slot.receiving, slot.sending, slot.skip) = (Receiving::No, false, 0);
+        (slot.receiving, slot.sending, slot.skip) = (Receiving::No, 0, 0);
         slot.outbox.clear();
         slot.marked = routes.mark(&fd, conn, slot.generation);
         let entry = opcode::Connect::new(Fd(fd.as_raw_fd()), address.as_ptr(), address.len()).build();
@@ -382,16 +382,17 @@ impl Driver for Uring {
     }
 
     #[inline]
-    fn send(&mut self, conn: ConnId) {
+    fn send(&mut self, conn: ConnId, request: u16) {
         let Some((fd, generation)) = self.fd(conn) else { return };
-        let len = u32::try_from(self.request.len()).unwrap_or(u32::MAX);
-        let short = self.request.len() <= SHORT_REQUEST_MAX;
-        self.slots[conn.index()].sending = !short;
-        let entry = opcode::Send::new(fd, self.request.as_ptr(), len)
+        let bytes = &self.requests[usize::from(request)];
+        let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        let short = bytes.len() <= SHORT_REQUEST_MAX;
+        let entry = opcode::Send::new(fd, bytes.as_ptr(), len)
             .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL)
             .build()
             .flags(if short { squeue::Flags::SKIP_SUCCESS } else { squeue::Flags::empty() })
             .user_data(user_data(Op::Send, generation, conn));
+        self.slots[conn.index()].sending = if short { 0 } else { bytes.len() };
         self.push(&entry);
     }
 
@@ -412,7 +413,7 @@ impl Driver for Uring {
     #[inline]
     fn sent_whole(&self, conn: ConnId) -> bool {
         let slot = &self.slots[conn.index()];
-        !slot.sending && slot.outbox.is_empty()
+        slot.sending == 0 && slot.outbox.is_empty()
     }
 
     fn is_shut_out(&self, conn: ConnId) -> bool {
@@ -582,7 +583,7 @@ impl Drop for Uring {
             unsafe { buffers.free() };
         } else {
             // The kernel may still write to the buffers, which are not freed, and read these, which are leaked.
-            std::mem::forget(Arc::clone(&self.request));
+            std::mem::forget(std::mem::take(&mut self.requests));
             std::mem::forget(Arc::clone(&self.routes));
         }
     }

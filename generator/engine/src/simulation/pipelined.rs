@@ -34,7 +34,7 @@ fn a_rough_network_is_accounted_for_to_the_request() {
             assert_eq!(stats.counters.connections_opened, seen.connected, "seed {seed}");
             assert!(stats.counters.bytes_in <= seen.bytes, "seed {seed}");
             // Of a connection that ends some requests are never written.
-            let written = seen.requests * plan.request.wire.len() as u64;
+            let written = seen.requests * plan.script.first().wire.len() as u64;
             assert!(stats.counters.bytes_out >= written, "seed {seed}");
         }
     }
@@ -78,7 +78,7 @@ fn check_uploads(pipeline: u32, body: usize, expect_continue: bool) {
         (s.load.requests, s.load.duration) = (Some(40), Some(Nanos::from_secs(30)));
     });
     let plan = plan_of(&scenario, vec![b'x'; body]);
-    let manners = Manners { request_bytes: plan.request.wire.len(), ..Manners::PERFECT };
+    let manners = Manners { request_bytes: plan.script.first().wire.len(), ..Manners::PERFECT };
     let outcome = simulate(1, &plan, manners);
     let counters = outcome.end.total.counters;
     assert_eq!((counters.completed, counters.failed), (40, 0), "{pipeline} {body} {expect_continue}");

@@ -6,7 +6,8 @@ use crate::io::sim_kernel::{Flaw, Speech};
 
 /// Runs `plan` and returns what was counted, and the kernel with the truth.
 fn stamped(seed: u64, plan: &Arc<Plan>, manners: Manners, flaw: Flaw) -> (Outcome, Rc<RefCell<Kernel>>) {
-    let speech = if manners.two.is_some() { Speech::Two } else { Speech::One(plan.request.wire.len()) };
+    let speech =
+        if manners.two.is_some() { Speech::Two } else { Speech::One(plan.script.first().wire.len()) };
     let connections = connections_of(plan, ONE) as usize;
     let (kernel, timing) = Kernel::new(connections, speech, flaw);
     let kernel = Rc::new(RefCell::new(kernel));

@@ -325,7 +325,7 @@ fn evidence(
         host: facts.host,
         missed_limits: missed.collect(),
         answers: all.answers(),
-        in_flight: facts.arrivals_in_flight,
+        in_flight: facts.requests_in_flight,
         insecure: plan.tls.as_ref().is_some_and(|tls| tls.insecure),
         stopped: facts.stopped,
         unreachable: facts.unreachable,
@@ -397,7 +397,7 @@ fn latencies(stats: &Stats, all: &RequestStats, response: &Histogram) -> Latency
 }
 
 fn requests(plan: &Plan, stats: &Stats) -> Vec<RequestReport> {
-    let named = plan.request_names().into_iter().zip(&stats.requests);
+    let named = plan.request_names().iter().cloned().zip(&stats.requests);
     named
         .map(|(name, request)| RequestReport {
             name,

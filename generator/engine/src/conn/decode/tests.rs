@@ -48,7 +48,7 @@ fn zlib(bytes: &[u8]) -> Vec<u8> {
 
 fn decode(decoder: &mut Decoder, bytes: &[u8], cut: usize) -> Result<u64, ErrorKind> {
     for piece in bytes.chunks(cut.max(1)) {
-        decoder.feed(piece)?;
+        decoder.feed(piece, &mut |_| {})?;
     }
     decoder.finish()
 }
@@ -228,7 +228,7 @@ fn the_limit_is_exact() {
     }
     let mut decoder = Decoder::new(Coding::Identity, 4);
     assert_eq!(decode(&mut decoder, b"hello", 1), Err(ErrorKind::DecodeLimit));
-    assert_eq!(decoder.feed(b""), Err(ErrorKind::DecodeLimit));
+    assert_eq!(decoder.feed(b"", &mut |_| {}), Err(ErrorKind::DecodeLimit));
     assert_eq!(decoder.finish(), Err(ErrorKind::DecodeLimit));
 }
 
@@ -247,7 +247,7 @@ fn bombs_are_given_up_after_little_work() {
     ] {
         check(coding, bytes, Err(ErrorKind::DecodeLimit));
         let mut decoder = Decoder::new(coding, u64::MAX);
-        assert_eq!(decoder.feed(bytes), Err(ErrorKind::DecodeLimit));
+        assert_eq!(decoder.feed(bytes, &mut |_| {}), Err(ErrorKind::DecodeLimit));
         let made = decoder.decoded();
         assert!(made <= DECODE_RATIO_FROM + 2 * DECODE_STEP as u64, "{coding:?} made {made} bytes");
     }
@@ -275,7 +275,9 @@ fn a_decoder_forgets_a_failure() {
         let half = &bytes[..bytes.len() / 2];
         assert_eq!(decode(&mut decoder, half, 7), Err(ErrorKind::Protocol), "{coding:?}");
         decoder.reset(coding);
-        assert!(decoder.feed(&[half, &[0xff; 64]].concat()).is_err() || decoder.finish().is_err());
+        assert!(
+            decoder.feed(&[half, &[0xff; 64]].concat(), &mut |_| {}).is_err() || decoder.finish().is_err()
+        );
         decoder.reset(coding);
         assert_eq!(decode(&mut decoder, &bytes, 7), Ok(TEXT_LENGTH), "{coding:?}");
     }

@@ -18,7 +18,7 @@ use super::frame::{self, ErrorCode, Frame, HEAD_LEN, Head, MAX_FRAME_SIZE, flag,
 use super::request::{self, Outgoing};
 use super::response;
 use super::stream::{Streams, Upload};
-use crate::conn::Step;
+use crate::conn::{Kept, Step};
 use crate::limits::{CONTROL_PER_RESET, HEAD_BYTES_MAX, STREAMS_BEFORE_SETTINGS};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -42,7 +42,6 @@ mod setting {
 /// What is the same for all connections of a core.
 #[derive(Copy, Clone, Debug)]
 pub struct Context {
-    pub to_head_request: bool,
     pub body_limit: u64,
     pub decode: bool,
     pub redirects: bool,
@@ -226,7 +225,7 @@ impl Client {
     /// Sends a request in a lane that has none; ask [`Client::can_request`] first.
     #[inline]
     pub fn request(&mut self, lane: u32, request: &Outgoing, out: &mut Vec<u8>) {
-        let id = self.streams.begin(lane, i64::from(self.peer.initial_window));
+        let id = self.streams.begin(lane, i64::from(self.peer.initial_window), request.wants);
         self.budget.earn(2);
         self.requests.write(request, id, request.body.is_empty(), out);
         if !request.body.is_empty() {
@@ -238,6 +237,13 @@ impl Client {
             }
             self.pump(out);
         }
+    }
+
+    /// What was kept of the answer that a lane got last.
+    #[must_use]
+    pub fn kept(&self, lane: u32) -> Kept<'_> {
+        let stream = self.streams.at(lane);
+        Kept { head: &stream.head, body: stream.content.kept(), body_size: stream.body }
     }
 
     /// Gives a lane's request up.
@@ -278,7 +284,7 @@ impl Client {
         while at < bytes.len() {
             let rest = &bytes[at..];
             let (used, result) = match self.data {
-                Some(data) => self.content(data, rest, context, out),
+                Some(data) => self.content(data, rest, out),
                 None => self.next_frame(rest, now, context, out),
             };
             at += used;
@@ -431,7 +437,7 @@ impl Client {
                     return Ok(Some(step));
                 }
                 let whole = Data { lane: Some(lane), left: len, end_stream };
-                self.content(whole, data, context, out).1
+                self.content(whole, data, out).1
             }
             Frame::Headers { fragment, end_stream, end_headers, .. } => {
                 if end_headers {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::frame::{Head, MAX_FRAME_SIZE, flag, kind};
 use super::hpack::Encoder;
+use crate::conn::Wants;
 
 /// A request as HTTP/2 sends it.
 #[derive(Clone, Debug)]
@@ -15,20 +16,22 @@ pub struct Outgoing {
     pub expects_continue: bool,
     /// The same list is sent again and again.
     pub repeated: bool,
+    pub wants: Wants,
 }
 
 /// Encodes header blocks.
 #[derive(Debug)]
 pub(super) struct Blocks {
     encoder: Encoder,
-    /// The repeated request's block, valid for one generation of the table.
+    /// The block of a repeated request, valid for one generation of the table.
     block: Vec<u8>,
+    of: u16,
     generation: Option<u64>,
 }
 
 impl Blocks {
     pub(super) fn new() -> Self {
-        Self { encoder: Encoder::new(), block: Vec::new(), generation: None }
+        Self { encoder: Encoder::new(), block: Vec::new(), of: 0, generation: None }
     }
 
     pub(super) fn set_max_table(&mut self, size: u32) {
@@ -39,7 +42,8 @@ impl Blocks {
     /// Appends HEADERS, and CONTINUATION where the block is long.
     #[inline]
     pub(super) fn write(&mut self, request: &Outgoing, stream: u32, end_stream: bool, out: &mut Vec<u8>) {
-        if !(request.repeated && self.generation == Some(self.encoder.generation())) {
+        let same = request.repeated && request.wants.request == self.of;
+        if !(same && self.generation == Some(self.encoder.generation())) {
             self.encode(request);
         }
         let end_stream = if end_stream { flag::END_STREAM } else { 0 };
@@ -58,6 +62,7 @@ impl Blocks {
         let fields = request.fields.iter().map(|(name, value)| (&name[..], &value[..]));
         self.encoder.encode(fields, &mut self.block);
         let after = self.encoder.generation();
+        self.of = request.wants.request;
         self.generation = (request.repeated && before == after).then_some(after);
     }
 

@@ -24,6 +24,8 @@ pub(super) struct Blocks {
     head: ResponseHead,
     /// The last `Location`.
     pub(super) location: Vec<u8>,
+    /// The last fields that were wanted, as lines `name: value`.
+    pub(super) fields: Vec<u8>,
 }
 
 /// Blocks longer than this are decoded each time.
@@ -37,27 +39,44 @@ impl Blocks {
             generation: None,
             head: ResponseHead::default(),
             location: Vec::new(),
+            fields: Vec::new(),
         }
     }
 
     #[inline]
-    pub(super) fn read(&mut self, block: &[u8], location: bool) -> Result<ResponseHead, hpack::Error> {
-        if self.generation == Some(self.decoder.generation()) && self.last == block {
+    pub(super) fn read(
+        &mut self,
+        block: &[u8],
+        location: bool,
+        fields: bool,
+    ) -> Result<ResponseHead, hpack::Error> {
+        if !fields && self.generation == Some(self.decoder.generation()) && self.last == block {
             return Ok(self.head);
         }
-        self.read_anew(block, location)
+        self.read_anew(block, location, fields)
     }
 
-    fn read_anew(&mut self, block: &[u8], wants_location: bool) -> Result<ResponseHead, hpack::Error> {
+    fn read_anew(
+        &mut self,
+        block: &[u8],
+        wants_location: bool,
+        wants_fields: bool,
+    ) -> Result<ResponseHead, hpack::Error> {
         let before = self.decoder.generation();
         let mut fields = Fields::default();
-        let location = &mut self.location;
+        let (location, lines) = (&mut self.location, &mut self.fields);
         location.clear();
+        lines.clear();
         self.decoder.decode(block, &mut |name, value| {
             fields.take(name, value);
             if wants_location && name == b"location" {
                 location.clear();
                 location.extend_from_slice(value);
+            }
+            if wants_fields {
+                for part in [name, b": ", value, b"\r\n"] {
+                    lines.extend_from_slice(part);
+                }
             }
         })?;
         let head = fields.head();

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::super::Wants;
 use super::super::body::Content;
 
 /// Ids end here; a connection that comes near is replaced (RFC 9113 section 5.1.1).
@@ -24,6 +25,9 @@ pub(super) struct Stream {
     pub(super) content: Content,
     /// Where the response redirects to.
     pub(super) location: Vec<u8>,
+    pub(super) wants: Wants,
+    /// The fields of the response, where they are wanted.
+    pub(super) head: Vec<u8>,
     /// What the server lets us send (RFC 9113 section 5.2).
     pub(super) window: i64,
     /// What is left to be sent of the request's body.
@@ -77,7 +81,7 @@ impl Streams {
 
     /// Gives the lane a new stream.
     #[inline]
-    pub(super) fn begin(&mut self, lane: u32, window: i64) -> u32 {
+    pub(super) fn begin(&mut self, lane: u32, window: i64, wants: Wants) -> u32 {
         // A stream that lasts may have the place of the next id: ids may be left out.
         while self.occupied(self.position(self.next_id)) {
             self.next_id += 2;
@@ -91,6 +95,9 @@ impl Streams {
         (stream.received, stream.first, stream.body, stream.length) = (0, 0, 0, None);
         (stream.window, stream.upload) = (window, None);
         stream.location.clear();
+        stream.wants = wants;
+        stream.head.clear();
+        stream.content.keep(wants.body);
         self.open += 1;
         id
     }
@@ -130,9 +137,7 @@ impl Streams {
         if stream.id != 0 {
             stream.id = 0;
             stream.upload = None;
-            if stream.content.is_decoded() {
-                stream.content = Content::default();
-            }
+            stream.content.end();
             self.open -= 1;
         }
     }
@@ -149,9 +154,9 @@ mod tests {
     #[test]
     fn a_stream_that_lasts_keeps_its_place() {
         let mut streams = Streams::new(2);
-        let old = streams.begin(0, 0);
+        let old = streams.begin(0, 0, Wants::default());
         for _ in 0..100 {
-            let id = streams.begin(1, 0);
+            let id = streams.begin(1, 0, Wants::default());
             assert_eq!((streams.find(old), streams.find(id)), (Some(0), Some(1)));
             streams.end(1);
             assert_eq!(streams.find(id), None);

@@ -25,7 +25,7 @@ impl Client {
         }
         let Some(lane) = lane else { return Ok(None) };
         match self.judge_data(lane, context, out) {
-            None if head.len == 0 && end_stream => Ok(Some(self.finish(lane, context, out))),
+            None if head.len == 0 && end_stream => Ok(Some(self.finish(lane, out))),
             None => Ok(None),
             step => Ok(step),
         }
@@ -79,13 +79,7 @@ impl Client {
 
     /// Takes content.
     #[inline]
-    pub(super) fn content(
-        &mut self,
-        data: Data,
-        bytes: &[u8],
-        context: &Context,
-        out: &mut Vec<u8>,
-    ) -> Taken {
+    pub(super) fn content(&mut self, data: Data, bytes: &[u8], out: &mut Vec<u8>) -> Taken {
         let used = bytes.len().min(data.left as usize);
         let left = data.left - u32::try_from(used).unwrap_or(data.left);
         self.data = (left > 0).then_some(Data { left, ..data });
@@ -94,21 +88,23 @@ impl Client {
             return (used, Ok(Some(self.fail(lane, kind, out))));
         }
         let ended = left == 0 && data.end_stream;
-        (used, Ok(ended.then(|| self.finish(lane, context, out))))
+        (used, Ok(ended.then(|| self.finish(lane, out))))
     }
 
     /// The response of a lane has ended.
     #[inline]
-    pub(super) fn finish(&mut self, lane: u32, context: &Context, out: &mut Vec<u8>) -> Step {
+    pub(super) fn finish(&mut self, lane: u32, out: &mut Vec<u8>) -> Step {
         let stream = self.streams.get(lane);
-        let bodiless = context.to_head_request || matches!(stream.status, 204 | 304);
+        let bodiless = stream.wants.to_head || matches!(stream.status, 204 | 304);
         let whole = bodiless || stream.length.is_none_or(|length| length == stream.body);
         let decoded = stream.content.finish();
         if stream.status == 0 || !whole {
             return self.fail(lane, ErrorKind::Protocol, out);
         }
-        if let Err(kind) = decoded {
-            return self.fail(lane, kind, out);
+        match decoded {
+            Ok(Some(length)) => stream.body = length,
+            Ok(None) => {}
+            Err(kind) => return self.fail(lane, kind, out),
         }
         let answer = Answer { status: stream.status, reusable: true };
         if stream.upload.is_some() {

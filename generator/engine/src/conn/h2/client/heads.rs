@@ -45,12 +45,14 @@ impl Client {
         out: &mut Vec<u8>,
     ) -> Result<Option<Step>, Fatal> {
         let lane = self.lane_of(stream, now)?;
-        let head = self.responses.read(block, context.redirects).map_err(|error| match error {
-            hpack::Error::TooLarge => {
-                Fatal { code: ErrorCode::ENHANCE_YOUR_CALM, kind: ErrorKind::HeaderLimit }
-            }
-            hpack::Error::Malformed => ErrorCode::COMPRESSION_ERROR.into(),
-        })?;
+        let wants_fields = lane.is_some_and(|lane| self.streams.at(lane).wants.head);
+        let head =
+            self.responses.read(block, context.redirects, wants_fields).map_err(|error| match error {
+                hpack::Error::TooLarge => {
+                    Fatal { code: ErrorCode::ENHANCE_YOUR_CALM, kind: ErrorKind::HeaderLimit }
+                }
+                hpack::Error::Malformed => ErrorCode::COMPRESSION_ERROR.into(),
+            })?;
         let Some(lane) = lane else { return Ok(None) };
         let stream = self.streams.get(lane);
         stream.received += (HEAD_LEN + block.len()) as u64;
@@ -86,17 +88,20 @@ impl Client {
                 if context.redirects {
                     std::mem::swap(&mut stream.location, &mut self.responses.location);
                 }
-                if !context.to_head_request && head.length.is_some_and(|length| length > context.body_limit) {
+                if stream.wants.head {
+                    std::mem::swap(&mut stream.head, &mut self.responses.fields);
+                }
+                let to_head = stream.wants.to_head;
+                if !to_head && head.length.is_some_and(|length| length > context.body_limit) {
                     return Some(self.fail(lane, ErrorKind::BodyLimit, out));
                 }
-                let bodiless =
-                    context.to_head_request || matches!(head.status, 204 | 304) || head.length == Some(0);
+                let bodiless = to_head || matches!(head.status, 204 | 304) || head.length == Some(0);
                 if context.decode && !end_stream && !bodiless {
                     stream.content.begin(head.coding, context.body_limit);
                 }
             }
         }
-        end_stream.then(|| self.finish(lane, context, out))
+        end_stream.then(|| self.finish(lane, out))
     }
 
     fn interim(&mut self, lane: u32, status: u16, out: &mut Vec<u8>) -> Option<Step> {

@@ -1,8 +1,8 @@
 use super::*;
+use crate::conn::Wants;
 use crate::conn::h1::Answer;
 
-const CONTEXT: Context =
-    Context { to_head_request: false, body_limit: 1 << 20, decode: false, redirects: false };
+const CONTEXT: Context = Context { body_limit: 1 << 20, decode: false, redirects: false };
 
 /// A client whose server has sent its SETTINGS, and a request without a body or with one of so many bytes.
 fn begun(lanes: u32) -> (Client, Vec<u8>) {
@@ -22,7 +22,13 @@ fn request(body: usize) -> Outgoing {
         field(":authority", "a"),
         field(":path", "/"),
     ];
-    Outgoing { fields, body: vec![b'x'; body].into(), expects_continue: false, repeated: false }
+    Outgoing {
+        fields,
+        body: vec![b'x'; body].into(),
+        expects_continue: false,
+        repeated: false,
+        wants: Wants::default(),
+    }
 }
 
 fn steps(client: &mut Client, bytes: &[u8], out: &mut Vec<u8>) -> Vec<Step> {

@@ -1,0 +1,137 @@
+//! Runs of users with flows of several requests, waits and ways, in the simulated network.
+
+use brunt_model::script::{Flow, Op, Span, Template};
+
+use super::*;
+
+const MS: u64 = 1_000_000;
+
+fn span(from: u64, to: u64) -> Span {
+    Span { from: Nanos(from * MS), to: Nanos(to * MS) }
+}
+
+fn flow(weight: u32, steps: Vec<Op>) -> Flow {
+    Flow { name: "flow".to_owned(), weight, pacing: None, ends_on_error: false, steps }
+}
+
+/// Three requests of the same length and names of their own.
+fn scripted(flows: Vec<Flow>, change: impl FnOnce(&mut Scenario)) -> Arc<Plan> {
+    let mut plan = Arc::unwrap_or_clone(plan(change));
+    let first = plan.script.requests[0].clone();
+    for name in 0..3 {
+        plan.script.requests.push(Template { name, ..first.clone() });
+        plan.script.names.push(format!("request {name}"));
+    }
+    plan.script.requests.remove(0);
+    plan.script.names.remove(0);
+    plan.script.flows = flows;
+    Arc::new(plan)
+}
+
+fn ended(outcome: &Outcome) -> Vec<u64> {
+    outcome.end.total.requests.iter().map(brunt_model::snapshot::RequestStats::ended).collect()
+}
+
+/// Two of the first to one of the others, thinking in between.
+fn shop() -> Vec<Flow> {
+    let browse = vec![Op::Request(0), Op::Think(span(5, 15)), Op::Request(0)];
+    let buy = vec![Op::Request(1), Op::Draw(vec![(1, 2), (4, 4)]), Op::Request(2), Op::Jump(4)];
+    vec![flow(3, browse), flow(1, buy)]
+}
+
+#[test]
+fn every_step_of_every_flow_is_taken() {
+    for (seed, open) in (0..10).flat_map(|seed| [(seed, false), (seed, true)]) {
+        let plan = scripted(shop(), |s| {
+            s.seed = seed;
+            if open {
+                s.load.rate = Some(Rate::per_second(400));
+            } else {
+                (s.load.requests, s.load.duration) = (Some(1_200), Some(Nanos::from_secs(60)));
+            }
+        });
+        let outcome = simulate(seed, &plan, Manners::PERFECT);
+        let (counters, ended) = (outcome.end.total.counters, ended(&outcome));
+        assert_eq!((counters.scheduled, counters.finished), (1_200, 1_200), "seed {seed} {open}");
+        assert_eq!(outcome.end.arrivals_in_flight, 0, "seed {seed}: an arrival is carried to its end");
+        // Nine hundred of 1,200 browse, and a quarter of those who buy do it to the end.
+        let [browsed, bought, paid] = ended[..] else { panic!("three names") };
+        assert_eq!((browsed / 2 + bought, browsed % 2), (1_200, 0), "seed {seed} {open}: {ended:?}");
+        assert!((220..380).contains(&bought) && (40..120).contains(&paid), "seed {seed} {open}: {ended:?}");
+    }
+}
+
+#[test]
+fn iterations_are_the_same_whoever_makes_them() {
+    let of = |seed, connections, rate: Option<u64>| {
+        let plan = scripted(shop(), |s| {
+            (s.load.requests, s.load.duration) = (Some(600), Some(Nanos::from_secs(60)));
+            s.load.rate = rate.map(Rate::per_second);
+            s.load.connections = Some(connections);
+        });
+        ended(&simulate(seed, &plan, Manners::PERFECT))
+    };
+    assert_eq!(of(1, 8, None), of(2, 3, None));
+    assert_eq!(of(1, 8, None), of(3, 8, Some(300)));
+}
+
+#[test]
+fn a_rough_network_is_accounted_for_to_the_request() {
+    for seed in 0..40 {
+        for (rate, streams) in [(None, None), (Some(200), None), (None, Some(4)), (Some(200), Some(4))] {
+            for ends_on_error in [false, true] {
+                let flows = shop().into_iter().map(|flow| Flow { ends_on_error, ..flow }).collect();
+                let plan = scripted(flows, |s| {
+                    s.load.rate = rate.map(Rate::per_second);
+                    if let Some(streams) = streams {
+                        (s.http.version, s.http.streams) = (HttpVersion::Http2, Some(streams));
+                    }
+                });
+                let outcome = simulate(seed, &plan, ROUGH);
+                assert!(
+                    outcome.end.total.counters.finished > 20,
+                    "seed {seed}: {:?}",
+                    outcome.end.total.counters
+                );
+                if streams.is_none() {
+                    check_against_the_network(seed, &plan, &outcome);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn thinking_is_waited_for_and_is_nobodys_delay() {
+    let steps = vec![Op::Request(0), Op::Think(span(100, 100)), Op::Request(1), Op::Think(span(50, 50))];
+    let plan = scripted(vec![flow(1, steps)], |s| s.load.connections = Some(1));
+    let outcome = simulate(1, &plan, Manners::PERFECT);
+    let total = &outcome.end.total;
+    let rounds = total.counters.finished;
+    assert!((18..=20).contains(&rounds), "some 150 ms and two answers each in 3 s: {rounds}");
+    assert!(total.lag.max() < MS, "lag {}", total.lag.max());
+    assert!(total.all_requests().response().max() < 20 * MS, "nobody waits for a user that thinks");
+}
+
+#[test]
+fn pacing_keeps_iterations_apart() {
+    let paced = Flow { pacing: Some(span(200, 200)), ..flow(1, vec![Op::Request(0)]) };
+    let plan = scripted(vec![paced], |s| s.load.connections = Some(4));
+    let total = simulate(1, &plan, Manners::PERFECT).end.total;
+    assert_eq!(total.counters.finished, 4 * 15, "each user begins every 200 ms for 3 s");
+}
+
+#[test]
+fn a_flow_that_sends_nothing_takes_no_core() {
+    let plan = scripted(vec![flow(1, vec![Op::Jump(1)]), flow(1, vec![Op::Request(0)])], |_| {});
+    let total = simulate(1, &plan, Manners::PERFECT).end.total;
+    assert!(total.counters.completed > 300, "{:?}", total.counters);
+}
+
+#[test]
+fn a_closed_user_stops_where_it_stands() {
+    let plan = scripted(vec![flow(1, vec![Op::Request(0), Op::Think(span(60_000, 60_000))])], |_| {});
+    let outcome = simulate(1, &plan, Manners::PERFECT);
+    assert_eq!((outcome.end.arrivals_in_flight, outcome.end.requests_in_flight), (8, 0));
+    assert!(outcome.ended_at < 3_100 * MS, "nobody waits for them: {}", outcome.ended_at);
+}
