@@ -3,7 +3,7 @@
 use super::*;
 use crate::io::sim_h2;
 
-const ROUGH_H2: sim_h2::Manners = sim_h2::Manners {
+pub(super) const ROUGH_H2: sim_h2::Manners = sim_h2::Manners {
     max_streams: Some(3),
     window: 65_535,
     body: 0,
@@ -16,7 +16,7 @@ const ROUGH_H2: sim_h2::Manners = sim_h2::Manners {
     delay_ns: 20_000_000,
 };
 
-fn manners(two: sim_h2::Manners) -> Manners {
+pub(super) fn manners(two: sim_h2::Manners) -> Manners {
     Manners { two: Some(two), ..Manners::PERFECT }
 }
 
