@@ -12,7 +12,6 @@ impl Random {
     }
 
     /// The next 64 bits.
-    #[expect(clippy::should_implement_trait, reason = "it never ends, so it is no iterator")]
     pub const fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -25,7 +24,7 @@ impl Random {
     ///
     /// Multiplies and rejects (Lemire 2019). Less than half of all draws are rejected whatever `n` is, so that 64 in a
     /// row would be a fault of the generator; the limit keeps the loop bounded even then.
-    pub const fn below(&mut self, n: u64) -> u64 {
+    pub fn below(&mut self, n: u64) -> u64 {
         const DRAWS_MAX: u32 = 64;
         if n == 0 {
             return 0;
@@ -33,8 +32,7 @@ impl Random {
         let rejected_below = n.wrapping_neg() % n;
         let mut draws = 0;
         loop {
-            let product = self.next() as u128 * n as u128;
-            let [high, low] = [(product >> 64) as u64, (product & u64::MAX as u128) as u64];
+            let (low, high) = self.next().carrying_mul(n, 0);
             draws += 1;
             if low >= rejected_below || draws == DRAWS_MAX {
                 return high;
