@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod codec;
+pub mod extract;
 pub mod histogram;
 pub mod ledger;
 pub mod limit;
