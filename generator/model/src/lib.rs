@@ -6,7 +6,9 @@
 //! [`snapshot::Stats`], judged and written down as a [`report::Report`].
 #![forbid(unsafe_code)]
 
+mod calendar;
 pub mod codec;
+pub mod cookies;
 pub mod extract;
 pub mod histogram;
 pub mod ledger;
