@@ -10,6 +10,7 @@ mod calendar;
 pub mod codec;
 pub mod cookies;
 pub mod extract;
+pub mod feeder;
 pub mod histogram;
 pub mod ledger;
 pub mod limit;
