@@ -6,8 +6,12 @@
 //! [`snapshot::Stats`], judged and written down as a [`report::Report`].
 #![forbid(unsafe_code)]
 
+mod calendar;
 pub mod codec;
+pub mod cookies;
 pub mod expr;
+pub mod extract;
+pub mod feeder;
 pub mod histogram;
 pub mod ledger;
 pub mod limit;
