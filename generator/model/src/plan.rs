@@ -6,7 +6,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use url::Url;
 
-use crate::limit::Limit;
+use crate::limit::{Catalogue, Limit};
 use crate::request::{REQUEST_HEAD_MAX, Request, hex, render};
 use crate::scenario::{HttpVersion, LoadSpec, ProxyKind, Scenario, StatusRange, TlsVersion};
 use crate::schedule::{Schedule, Shape};
@@ -231,6 +231,13 @@ impl Plan {
         Some((url.into(), request))
     }
 
+    /// What limits can name.
+    #[must_use]
+    pub fn catalogue(&self) -> Catalogue {
+        let names = self.request_names();
+        Catalogue { tags: vec![Vec::new(); names.len()], names }
+    }
+
     /// Names of the requests, by the index used in [`crate::snapshot::Stats`].
     #[must_use]
     pub fn request_names(&self) -> Vec<String> {
@@ -261,6 +268,8 @@ pub enum PlanError {
     OnlyOpen { what: &'static str },
     #[error("the warm-up of {0} leaves nothing of the run to measure; make the run longer with -z")]
     WarmupTooLong(Nanos),
+    #[error("{0}")]
+    Limit(String),
     #[error("no source address fits the target's address family; give --source-ip of the same family")]
     SourceFamily,
 }
@@ -306,6 +315,8 @@ pub fn compile(scenario: &Scenario, inputs: &Inputs) -> Result<Plan, PlanError> 
         seed: scenario.seed,
         limits: scenario.limits.clone(),
     };
+    let catalogue = plan.catalogue();
+    plan.limits.iter().try_for_each(|limit| limit.resolve(&catalogue)).map_err(PlanError::Limit)?;
     plan.id = content_id(&plan);
     Ok(plan)
 }
@@ -633,6 +644,10 @@ mod tests {
             (error(|s| s.warmup = Nanos::from_secs(10)), "leaves nothing"),
             (error(|s| s.source_ips.push("::1".parse().unwrap())), "same family"),
             (error(|s| s.http.total_timeout = Nanos::ZERO), "must be between"),
+            (
+                error(|s| s.limits.push("rate(name=\"GET /x\") > 1".parse().unwrap())),
+                "no request has the name 'GET /x'; did you mean 'GET /'?",
+            ),
         ] {
             assert!(got.contains(want), "{got} should contain {want}");
         }
