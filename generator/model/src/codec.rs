@@ -153,6 +153,8 @@ struct CodedRequest {
     first_byte: CodedHistogram,
     kernel: CodedSums,
     dwell: CodedHistogram,
+    checks_passed: u64,
+    checks_failed: u64,
 }
 
 impl CodedRequest {
@@ -166,10 +168,13 @@ impl CodedRequest {
             first_byte: CodedHistogram::of(&stats.first_byte),
             kernel: CodedSums::of(&stats.kernel),
             dwell: CodedHistogram::of(&stats.dwell),
+            checks_passed: stats.checks_passed,
+            checks_failed: stats.checks_failed,
         }
     }
 
     fn decode(self) -> Result<RequestStats, CodecError> {
+        within(self.checks_passed.max(self.checks_failed), FIGURE_MAX, "checks")?;
         let mut stats = RequestStats {
             response_ok: self.response_ok.decode()?,
             response_failed: self.response_failed.decode()?,
@@ -177,6 +182,8 @@ impl CodedRequest {
             first_byte: self.first_byte.decode()?,
             kernel: self.kernel.decode()?,
             dwell: self.dwell.decode()?,
+            checks_passed: self.checks_passed,
+            checks_failed: self.checks_failed,
             ..RequestStats::default()
         };
         self.statuses.fill(&mut stats.statuses).ok_or(CodecError::Figure("statuses"))?;
@@ -344,6 +351,8 @@ mod tests {
         check(&Figure("counters"), |coded| coded.counters.lost = FIGURE_MAX + 1);
         check(&Figure("statuses"), |coded| coded.requests[0].statuses.0[0].0 = 900);
         check(&Figure("errors"), |coded| coded.requests[0].errors.0.push((0, 0)));
+        check(&Figure("checks"), |coded| coded.requests[0].checks_passed = FIGURE_MAX + 1);
+        check(&Figure("checks"), |coded| coded.requests[0].checks_failed = u64::MAX);
         check(&Figure("buckets"), |coded| lag(coded).1.0[0].0 = u32::MAX);
         check(&Figure("buckets"), |coded| {
             lag(coded).1.0.iter_mut().for_each(|(_, count)| *count = FIGURE_MAX);

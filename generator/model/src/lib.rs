@@ -28,4 +28,5 @@ pub mod snapshot;
 pub mod split;
 pub mod timeline;
 pub mod units;
+pub mod users;
 pub mod verdict;

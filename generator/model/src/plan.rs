@@ -6,7 +6,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use url::Url;
 
-use crate::limit::Limit;
+use crate::limit::{Catalogue, Limit};
 use crate::request::{REQUEST_HEAD_MAX, Request, hex, render};
 use crate::scenario::{HttpVersion, LoadSpec, ProxyKind, Scenario, StatusRange, TlsVersion};
 use crate::schedule::{Schedule, Shape};
@@ -238,6 +238,12 @@ impl Plan {
         Some((url.into(), request))
     }
 
+    /// What limits can name.
+    #[must_use]
+    pub fn catalogue(&self) -> Catalogue {
+        Catalogue { names: self.script.names.clone(), tags: vec![Vec::new(); self.script.names.len()] }
+    }
+
     /// Names of the requests, by the index used in [`crate::snapshot::Stats`].
     #[must_use]
     pub fn request_names(&self) -> &[String] {
@@ -268,6 +274,8 @@ pub enum PlanError {
     OnlyOpen { what: &'static str },
     #[error("the warm-up of {0} leaves nothing of the run to measure; make the run longer with -z")]
     WarmupTooLong(Nanos),
+    #[error("{0}")]
+    Limit(String),
     #[error("no source address fits the target's address family; give --source-ip of the same family")]
     SourceFamily,
 }
@@ -313,6 +321,8 @@ pub fn compile(scenario: &Scenario, inputs: &Inputs) -> Result<Plan, PlanError> 
         seed: scenario.seed,
         limits: scenario.limits.clone(),
     };
+    let catalogue = plan.catalogue();
+    plan.limits.iter().try_for_each(|limit| limit.resolve(&catalogue)).map_err(PlanError::Limit)?;
     plan.id = content_id(&plan);
     Ok(plan)
 }
@@ -641,6 +651,10 @@ mod tests {
             (error(|s| s.warmup = Nanos::from_secs(10)), "leaves nothing"),
             (error(|s| s.source_ips.push("::1".parse().unwrap())), "same family"),
             (error(|s| s.http.total_timeout = Nanos::ZERO), "must be between"),
+            (
+                error(|s| s.limits.push("rate(name=\"GET /x\") > 1".parse().unwrap())),
+                "no request has the name 'GET /x'; did you mean 'GET /'?",
+            ),
         ] {
             assert!(got.contains(want), "{got} should contain {want}");
         }

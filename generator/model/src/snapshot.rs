@@ -208,6 +208,9 @@ pub struct RequestStats {
     pub kernel: Histogram,
     /// From the answer arriving to its being handled.
     pub dwell: Histogram,
+    /// What was asked of answers, and held or not, after the warm-up.
+    pub checks_passed: u64,
+    pub checks_failed: u64,
 }
 
 impl Default for RequestStats {
@@ -221,6 +224,8 @@ impl Default for RequestStats {
             first_byte: Histogram::default(),
             kernel: Histogram::with_sums(),
             dwell: Histogram::default(),
+            checks_passed: 0,
+            checks_failed: 0,
         }
     }
 }
@@ -264,6 +269,8 @@ impl RequestStats {
         self.first_byte.merge(&other.first_byte);
         self.kernel.merge(&other.kernel);
         self.dwell.merge(&other.dwell);
+        self.checks_passed += other.checks_passed;
+        self.checks_failed += other.checks_failed;
     }
 
     fn clear(&mut self) {
@@ -275,6 +282,8 @@ impl RequestStats {
         self.first_byte.clear();
         self.kernel.clear();
         self.dwell.clear();
+        self.checks_passed = 0;
+        self.checks_failed = 0;
     }
 
     /// Response times of all requests, failed ones with the time they took.
@@ -292,7 +301,7 @@ impl RequestStats {
     }
 
     /// What no part of it can exceed.
-    fn sums(&self) -> [u64; 8] {
+    fn sums(&self) -> [u64; 10] {
         [
             self.answers(),
             self.errors.iter().sum(),
@@ -302,6 +311,8 @@ impl RequestStats {
             self.first_byte.count(),
             self.kernel.count(),
             self.dwell.count(),
+            self.checks_passed,
+            self.checks_failed,
         ]
     }
 
@@ -400,6 +411,13 @@ impl Stats {
             self.counters.late += u64::from(lag > late_over_ns);
         }
         self.requests[name].record(sample);
+    }
+
+    /// Counts what was asked of an answer that is measured, and held or not.
+    #[inline]
+    pub fn record_checks(&mut self, name: usize, passed: u64, failed: u64) {
+        self.requests[name].checks_passed += passed;
+        self.requests[name].checks_failed += failed;
     }
 
     /// Adds all that `other` counted. Both must be of the same plan.
@@ -534,8 +552,13 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn stats() -> impl Strategy<Value = Stats> {
-        prop::collection::vec((samples(), 0usize..2, any::<bool>()), 0..20).prop_map(|samples| {
+        let checks = prop::array::uniform2((0u64..5, 0u64..5));
+        let samples = prop::collection::vec((samples(), 0usize..2, any::<bool>()), 0..20);
+        (samples, checks).prop_map(|(samples, checks)| {
             let mut stats = Stats::new(2);
+            for (name, (passed, failed)) in checks.into_iter().enumerate() {
+                stats.record_checks(name, passed, failed);
+            }
             for (sample, name, measured) in &samples {
                 stats.record_arrival(*name, sample, *measured, 1_000);
             }
@@ -576,6 +599,18 @@ pub(crate) mod tests {
             };
             prop_assert_eq!(started.check(3, 2), Ok(()));
         }
+    }
+
+    #[test]
+    fn checks_are_counted_by_name() {
+        let mut stats = Stats::new(2);
+        stats.record_checks(1, 2, 1);
+        stats.record_checks(1, 1, 0);
+        let counts = |request: &RequestStats| (request.checks_passed, request.checks_failed);
+        assert_eq!(stats.requests.iter().map(counts).collect::<Vec<_>>(), [(0, 0), (3, 1)]);
+        assert_eq!(counts(&merged(&stats, &stats).all_requests()), (6, 2));
+        stats.record_checks(1, FIGURE_MAX - 4, 0);
+        assert!(stats.can_take(&Stats::new(2)) && !stats.can_take(&stats));
     }
 
     #[test]

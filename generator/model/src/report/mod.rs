@@ -224,7 +224,7 @@ impl Report {
         let all = stats.all_requests();
         let response = all.response();
         let measured_for = Nanos(facts.load_time.0.saturating_sub(plan.warmup.0));
-        let limits = check_limits(&plan.limits, stats, measured_for);
+        let limits = check_limits(plan, stats, measured_for);
         let fault = facts.fault.clone().or_else(|| {
             let check = stats.counters.check(facts.arrivals_in_flight, facts.requests_in_flight);
             check.err().map(|error| format!("a fault of brunt's own, please report it: {error}"))
@@ -274,10 +274,11 @@ impl Report {
     }
 }
 
-fn check_limits(limits: &[Limit], stats: &Stats, elapsed: Nanos) -> Vec<(Limit, LimitResult)> {
+fn check_limits(plan: &Plan, stats: &Stats, elapsed: Nanos) -> Vec<(Limit, LimitResult)> {
     let default = [Limit::default_limit()];
-    let limits = if limits.is_empty() { &default[..] } else { limits };
-    limits.iter().map(|limit| (limit.clone(), limit.check(stats, elapsed))).collect()
+    let limits = if plan.limits.is_empty() { &default[..] } else { &plan.limits };
+    let catalogue = plan.catalogue();
+    limits.iter().map(|limit| (limit.clone(), limit.check(stats, &catalogue, elapsed))).collect()
 }
 
 fn evidence(
