@@ -125,6 +125,7 @@ fn memory_timed(
         timing,
         seal: None,
         late_reads: Nanos::ZERO,
+        data: brunt_engine::sight::Data::default(),
     };
     let (mut thread, mut seen) = (0, Vec::new());
     let finished = brunt_engine::run(&plan, &parts, &StopSwitch::default(), &mut |event| {

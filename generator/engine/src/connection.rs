@@ -77,6 +77,10 @@ pub(crate) struct Conn {
 }
 
 impl Conn {
+    pub(crate) fn backs_off(&self) -> bool {
+        self.state == State::Backoff
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         self.state == State::Closed
     }
@@ -119,7 +123,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         (conn.route, conn.begun) = (route, begun);
         (conn.gather_until, conn.service_ns, conn.answered) = (0, 0, false);
         conn.batch.clear();
-        if !self.settings.direct {
+        if !self.settings.direct_only {
             conn.batch.reserve(self.lanes.per_connection() as usize);
         }
         conn.tries += 1;

@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::conn::link::{Context, Link, Outgoing};
 use crate::conn::tls::Setup;
 use crate::connection::Conn;
-use crate::flow::Users;
+use crate::fill::{Filler, Place};
 use crate::io::{ConnId, Driver};
 use crate::lane::{LaneId, Lanes};
 use crate::limits::{
@@ -25,7 +25,9 @@ use crate::pacer::Wait;
 use crate::pool::Pool;
 use crate::record::{Exchange, Gauges, Recorder};
 use crate::settings::{NEVER, Settings, Work, connections_of, sources_by_endpoint, work_of};
+use crate::sight::Data;
 use crate::stamps::Stamps;
+use crate::users::Users;
 use crate::{Pace, Stop, StopSwitch};
 
 /// What a core works with.
@@ -36,6 +38,7 @@ pub(crate) struct Means<D, C> {
     /// The kernel's time stamps of its connections.
     pub(crate) timing: Option<CoreTiming>,
     pub(crate) late_reads: Nanos,
+    pub(crate) data: Data,
 }
 
 /// Instants and tallies of the loop itself.
@@ -90,6 +93,9 @@ pub(crate) struct CoreLoop<D: Driver, C: Clock> {
     /// The script's requests.
     pub(crate) requests: Vec<Outgoing>,
     pub(crate) users: Users,
+    pub(crate) data: Data,
+    pub(crate) filler: Filler,
+    pub(crate) target: Place,
     pub(crate) recorder: Recorder,
     /// Lanes whose requests go out by themselves and wait for their time stamp.
     pub(crate) queued: Vec<LaneId>,
@@ -115,9 +121,30 @@ pub(crate) struct CoreLoop<D: Driver, C: Clock> {
 
 /// The script's requests as the plan's protocol sends them.
 fn all_outgoing(settings: &Settings) -> Vec<Outgoing> {
-    let requests = settings.plan.script.requests.iter().enumerate();
+    let requests = settings.plan.script.calls.iter().enumerate();
     let numbered = requests.map(|(number, template)| (u16::try_from(number).unwrap_or(u16::MAX), template));
     numbered.map(|(number, template)| settings.outgoing(&template.request, number, true)).collect()
+}
+
+/// The numbers of the users of a core, by lane.
+fn user_numbers(share: Share, connections: u32, lanes: u32) -> impl Iterator<Item = u64> {
+    let (offset, stride) = share.position();
+    let apart = lanes.next_power_of_two();
+    // As `Lanes::all` goes: the first lane of each connection before any second.
+    let place =
+        move |index: u32| u64::from(index % apart) * u64::from(connections) + u64::from(index / apart);
+    (0..connections * apart).map(move |index| offset + place(index) * stride)
+}
+
+/// Where the plan's cookies go.
+fn place_of(plan: &Plan) -> Place {
+    let (secure, rest) = match plan.url.split_once("://") {
+        Some((scheme, rest)) => (scheme == "https", rest),
+        None => (false, ""),
+    };
+    let authority = rest.split('/').next().unwrap_or_default();
+    let port = authority.rfind(':').filter(|at| !authority[*at..].contains(']'));
+    Place { host: authority[..port.unwrap_or(authority.len())].to_owned(), secure, now_s: 0 }
 }
 
 impl<D: Driver, C: Clock> CoreLoop<D, C> {
@@ -133,7 +160,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         let (connections, lanes) = (connections_of(plan, share), plan.lanes());
         let (worker, core, names) = (share.worker, share.core, plan.request_names().len());
         let settings = Settings::new(plan, share, pace);
-        let Means { driver, clock, tls, timing, late_reads } = means;
+        let Means { driver, clock, tls, timing, late_reads, data } = means;
         let place = || Conn::new(Link::new(plan.protocol));
         let stamps = timing.map(|timing| {
             let places = connections as usize * lanes.next_power_of_two() as usize;
@@ -147,11 +174,10 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             work: work_of(plan, share, pace),
             context: Context::of(plan),
             requests: all_outgoing(&settings),
-            users: Users::new(
-                &plan.script,
-                plan.seed,
-                connections as usize * lanes.next_power_of_two() as usize,
-            ),
+            users: Users::new(&plan.script, plan.seed, user_numbers(share, connections, lanes)),
+            data,
+            filler: Filler::default(),
+            target: place_of(plan),
             plain: Vec::with_capacity(if tls.is_some() { TURN_BYTES } else { 0 }),
             tls,
             stamps,
@@ -367,8 +393,10 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
     #[inline]
     fn load_is_over(&self, now: u64) -> bool {
         match &self.work {
-            Work::Closed { remaining, .. } => {
-                now >= self.progress.end || (*remaining == 0 && self.arrivals_in_flight() == 0)
+            Work::Closed { remaining, connections, .. } => {
+                let users = *connections as usize * self.lanes.per_connection() as usize;
+                let done = *remaining == 0 || self.users.all_retired(users);
+                now >= self.progress.end || (done && self.arrivals_in_flight() == 0)
             }
             Work::Open { pacer, .. } => now >= self.progress.end && pacer.next().is_none(),
         }

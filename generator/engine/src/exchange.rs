@@ -2,7 +2,6 @@
 
 use brunt_model::outcome::{ErrorKind, Outcome};
 use brunt_model::sample::{Kernel, Sample};
-use brunt_model::snapshot::judge;
 
 use crate::clock::Clock;
 use crate::conn::h1::Answer;
@@ -14,27 +13,6 @@ use crate::limits::CONNECTS_IN_FLIGHT_MAX;
 use crate::settings::{Arrival, NEVER, Work};
 
 impl<D: Driver, C: Clock> CoreLoop<D, C> {
-    /// A closed user begins its next request, if one is left.
-    pub(crate) fn begin_user(&mut self, user: LaneId, intended: u64) {
-        let Work::Closed { remaining, .. } = &mut self.work else { return };
-        let conn = &self.conns[self.lanes.conn(user).index()];
-        if !self.sending
-            || *remaining == 0
-            || self.lanes.at(user).phase != Phase::Empty
-            || conn.state == State::Backoff
-        {
-            return;
-        }
-        *remaining -= 1;
-        self.recorder.scheduled(intended);
-        let number = self.next_number();
-        if !self.settings.single {
-            return self.begin_iteration(user, number, Job::begun_at(intended), intended);
-        }
-        self.begin_job(user, Job::begun_at(intended));
-        self.place(user, intended);
-    }
-
     /// A slot of the schedule is due.
     pub(crate) fn arrive(&mut self, intended: u64, now: u64) {
         self.recorder.scheduled(intended);
@@ -72,7 +50,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         let ready = if capped { intended } else { now - (dispatched - intended) };
         let job = Job { intended, ready, capped, resent: 0 };
         if !self.settings.single {
-            return self.begin_iteration(lane, number, job, now);
+            return self.begin_arrival(lane, number, job, now);
         }
         self.begin_job(lane, job);
         self.place(lane, now);
@@ -162,7 +140,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             self.redirected(id, answer, max, now);
             return;
         }
-        let outcome = judge(answer.status, self.settings.plan.accepts(answer.status));
+        let outcome = self.judged(id, answer, now);
         self.complete(id, answer.reusable, outcome, now);
     }
 
@@ -267,7 +245,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         let lane = self.lanes.get(id);
         let sent = lane.phase == Phase::Sent || lane.detour.is_some();
         lane.phase = Phase::Empty;
-        lane.detour = None;
+        (lane.detour, lane.own) = (None, None);
         let Some(job) = lane.job.take() else { return };
         let answered = self.stamps.is_some() && outcome.status().is_some();
         let sample = Sample {
@@ -280,12 +258,12 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             kernel: if answered { lane.kernel } else { Kernel::Off },
             outcome,
         };
-        let name = self.settings.plan.script.requests[usize::from(lane.request)].name;
+        let name = self.settings.plan.script.calls[usize::from(lane.request)].name;
         self.lanes.set_deadline(id, NEVER);
         self.in_flight -= 1;
         self.recorder.record(usize::from(name), &sample, job.capped, self.settings.single);
         if !self.settings.single {
-            self.users.request_ended(id, &self.settings.plan.script, outcome.error().is_some());
+            self.call_ended(id, outcome);
         }
     }
 
@@ -296,7 +274,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             if self.lanes.at(lane).job.is_some() {
                 self.note_received(lane);
                 self.finish(lane, Outcome::Failed(ErrorKind::TimeoutTotal), now);
-                self.fail_users(lane);
+                self.fail_user(lane);
             }
         }
         while let Some(arrival) = self.take_backlog() {

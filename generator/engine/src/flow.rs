@@ -1,13 +1,14 @@
 //! Users on their way through their flows: what a lane does between two requests.
 //!
 //! A lane belongs to its user as long as that has something to do, also while it thinks. What a user does follows from the
-//! seed and the number of its iteration alone, so it is the same on any core.
+//! seed and the number of its iteration, and from what it was answered, so it is the same on any core.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-
+use brunt_model::expr::Value;
+use brunt_model::outcome::{ErrorKind, Outcome};
 use brunt_model::random::Random;
-use brunt_model::script::{Flow, Op, Script, Span};
+use brunt_model::sample::{Kernel, Sample};
+use brunt_model::script::call::Call;
+use brunt_model::script::{OPS_IN_A_ROW_MAX, Op, Span};
 
 use crate::clock::Clock;
 use crate::core_loop::CoreLoop;
@@ -15,110 +16,18 @@ use crate::io::{ConnId, Driver};
 use crate::lane::{Job, LaneId, Phase};
 use crate::limits::EMPTY_ITERATION_NS;
 use crate::settings::Work;
+use crate::sight::View;
+use crate::users::{Begun, State, User};
 
-/// Tells the draw of a flow from what the flow draws itself.
-const CHOICE: u64 = 0x6272_756e_7463_6831;
+/// The end of a user's steps.
+pub(crate) const END: u32 = u32::MAX;
 
-/// Where a user stands.
-#[derive(Copy, Clone, PartialEq, Eq, Default, Debug)]
-enum State {
-    /// It has no iteration.
-    #[default]
-    Idle,
-    /// It has a request under way, or is about to go on.
-    Busy,
-    Thinking,
-    /// It waits for its next iteration.
-    Pausing,
-}
-
-struct User {
-    state: State,
-    /// A request of this iteration failed.
-    failed: bool,
-    /// One was begun.
-    requested: bool,
-    flow: u16,
-    /// The next step.
-    at: u32,
-    random: Random,
-    /// When the iteration was meant to begin.
-    began: u64,
-}
-
-/// The users of a core, by lane. Without any where a user is nothing but its lane's request.
-pub(crate) struct Users {
-    all: Vec<User>,
-    /// When they wake, the soonest first.
-    sleeping: BinaryHeap<Reverse<(u64, LaneId)>>,
-    /// Iterations under way.
-    active: u64,
-    seed: u64,
-    /// By flow, the weights up to and including it.
-    weights: Vec<u64>,
-}
-
-impl Users {
-    pub(crate) fn new(script: &Script, seed: u64, lanes: usize) -> Self {
-        let lanes = if script.is_single() { 0 } else { lanes };
-        let idle = || User {
-            state: State::Idle,
-            failed: false,
-            requested: false,
-            flow: 0,
-            at: 0,
-            random: Random::new(0, 0),
-            began: 0,
-        };
-        let mut sum = 0;
-        let summed = |flow: &Flow| {
-            sum += u64::from(flow.weight);
-            sum
-        };
-        Self {
-            all: std::iter::repeat_with(idle).take(lanes).collect(),
-            sleeping: BinaryHeap::with_capacity(lanes),
-            active: 0,
-            seed,
-            weights: script.flows.iter().map(summed).collect(),
-        }
-    }
-
-    /// The lane's user has an iteration under way.
-    pub(crate) fn is_active(&self, lane: LaneId) -> bool {
-        self.all.get(lane.index()).is_some_and(|user| matches!(user.state, State::Busy | State::Thinking))
-    }
-
-    /// When the next user wakes.
-    #[inline]
-    pub(crate) fn next_wake(&self) -> u64 {
-        self.sleeping.peek().map_or(u64::MAX, |Reverse((at, _))| *at)
-    }
-
-    /// Which flow an iteration takes.
-    pub(crate) fn flow_of(&self, number: u64) -> u16 {
-        let all = self.weights.last().copied().unwrap_or(0);
-        let drawn = Random::new(self.seed ^ CHOICE, number).below(all);
-        let flow = self.weights.partition_point(|&sum| sum <= drawn);
-        u16::try_from(flow).unwrap_or(0)
-    }
-
-    fn sleep(&mut self, lane: LaneId, state: State, until: u64) {
-        self.all[lane.index()].state = state;
-        self.sleeping.push(Reverse((until, lane)));
-    }
-
-    /// Notes the end of a request of the lane's user.
-    #[inline]
-    pub(crate) fn request_ended(&mut self, lane: LaneId, script: &Script, failed: bool) {
-        let user = &mut self.all[lane.index()];
-        if failed {
-            user.failed = true;
-            if script.flows[usize::from(user.flow)].ends_on_error {
-                user.at = u32::MAX;
-            }
-        }
-    }
+/// Where a user's steps left it.
+enum Next {
+    /// It is to make a call.
+    Call(u16),
+    Think(Span),
+    End,
 }
 
 fn drawn(random: &mut Random, span: Span) -> u64 {
@@ -126,60 +35,225 @@ fn drawn(random: &mut Random, span: Span) -> u64 {
 }
 
 impl<D: Driver, C: Clock> CoreLoop<D, C> {
-    /// A user begins an iteration; its first request is meant for `job.intended`.
-    pub(crate) fn begin_iteration(&mut self, lane: LaneId, number: u64, job: Job, now: u64) {
-        let flow = self.users.flow_of(number);
-        let seed = self.users.seed;
-        let user = &mut self.users.all[lane.index()];
-        (user.state, user.failed, user.requested) = (State::Busy, false, false);
-        (user.flow, user.at, user.began) = (flow, 0, job.intended);
-        user.random = Random::new(seed, number);
-        self.users.active += 1;
-        self.go_on(lane, job, now);
+    /// A closed user has its turn: it begins another iteration, if one is left, and before the first what users do once.
+    pub(crate) fn begin_user(&mut self, lane: LaneId, intended: u64) {
+        let Work::Closed { remaining, .. } = &self.work else { return };
+        let conn = &self.conns[self.lanes.conn(lane).index()];
+        if !self.sending || *remaining == 0 || self.lanes.at(lane).phase != Phase::Empty || conn.backs_off() {
+            return;
+        }
+        if self.settings.single {
+            self.take_iteration(intended);
+            self.begin_job(lane, Job::begun_at(intended));
+            return self.place(lane, intended);
+        }
+        let plan = &self.settings.plan;
+        if !self.users.begins_anew(lane) {
+            return; // It has retired.
+        }
+        if self.users.begin_start(lane, &plan.script) {
+            return self.go_on(lane, Job::begun_at(intended), intended);
+        }
+        let number = self.peek_number();
+        match self.users.begin(lane, &plan.script, number, intended, &self.data) {
+            Begun::Yes => {
+                self.take_iteration(intended);
+                self.set_initial(lane, intended);
+                self.go_on(lane, Job::begun_at(intended), intended);
+            }
+            Begun::NoRow => self.users.retire(lane),
+        }
     }
 
-    /// A user goes on with its flow, up to the next request or wait.
-    fn go_on(&mut self, lane: LaneId, job: Job, now: u64) {
+    fn take_iteration(&mut self, intended: u64) {
+        if let Work::Closed { remaining, .. } = &mut self.work {
+            *remaining -= 1;
+        }
+        self.recorder.scheduled(intended);
+        self.next_number();
+    }
+
+    /// An arrival has got a lane; its first request is meant for `job.intended`.
+    pub(crate) fn begin_arrival(&mut self, lane: LaneId, number: u64, job: Job, now: u64) {
         let plan = &self.settings.plan;
-        let user = &mut self.users.all[lane.index()];
-        let flow = &plan.script.flows[usize::from(user.flow)];
-        while let Some(op) = flow.steps.get(user.at as usize) {
-            user.at += 1;
-            match op {
-                Op::Request(request) => {
-                    user.requested = true;
-                    self.lanes.get(lane).request = *request;
-                    self.begin_job(lane, job);
-                    return self.place(lane, now);
+        self.users.arrive(lane, number);
+        match self.users.begin(lane, &plan.script, number, job.intended, &self.data) {
+            Begun::Yes => {
+                self.users.begin_start(lane, &plan.script);
+                self.set_initial(lane, job.intended);
+                self.go_on(lane, job, now);
+            }
+            Begun::NoRow => {
+                self.fail_call(self.first_name(number), job, ErrorKind::DataExhausted, now);
+                self.recorder.counters().end_arrival(false);
+                self.next_for(lane, now);
+            }
+        }
+    }
+
+    /// Gives variables the values that they have at the beginning of an iteration.
+    fn set_initial(&mut self, lane: LaneId, now: u64) {
+        let plan = &self.settings.plan;
+        let User { memory, random, .. } = self.users.get(lane);
+        for (variable, expr) in &plan.script.initial {
+            let value = expr.evaluate(&View { memory, data: &self.data, now, answer: None }, random);
+            memory.variables[usize::from(*variable)] = value;
+        }
+    }
+
+    /// A user goes on with its steps, up to the next request or wait.
+    pub(crate) fn go_on(&mut self, lane: LaneId, job: Job, now: u64) {
+        loop {
+            match self.next_step(lane, job.intended) {
+                Next::Call(call) => {
+                    self.lanes.get(lane).request = call;
+                    match self.fill(lane, job.intended) {
+                        Ok(()) => {
+                            self.begin_job(lane, job);
+                            return self.place(lane, now);
+                        }
+                        Err(()) => {
+                            let name = usize::from(self.call(call).name);
+                            self.fail_call(name, job, ErrorKind::ExtractFailed, now);
+                            self.call_ended(lane, Outcome::Failed(ErrorKind::ExtractFailed));
+                        }
+                    }
                 }
-                Op::Think(span) => {
-                    let until = job.intended + drawn(&mut user.random, *span);
+                Next::Think(span) => {
+                    let until = job.intended + drawn(&mut self.users.get(lane).random, span);
                     return self.users.sleep(lane, State::Thinking, until);
                 }
-                Op::Jump(to) => user.at = *to,
+                Next::End if self.users.end_start(lane, self.settings.closed) => {
+                    if self.settings.closed {
+                        return self.begin_user(lane, job.intended);
+                    }
+                }
+                Next::End => return self.end_iteration(lane, job.intended, now),
+            }
+        }
+    }
+
+    /// Goes through the steps that take no time.
+    fn next_step(&mut self, lane: LaneId, now: u64) -> Next {
+        let plan = &self.settings.plan;
+        let user = self.users.get(lane);
+        let steps = user.steps(&plan.script);
+        for _ in 0..OPS_IN_A_ROW_MAX {
+            let Some(op) = steps.get(user.at as usize) else { return Next::End };
+            user.at += 1;
+            let User { memory, random, at, counters, .. } = user;
+            let mut value = |expr: &brunt_model::expr::Expr| {
+                expr.evaluate(&View { memory, data: &self.data, now, answer: None }, random)
+            };
+            match op {
+                Op::Call(call) => {
+                    user.requested = true;
+                    return Next::Call(*call);
+                }
+                Op::Think(span) => return Next::Think(*span),
+                Op::Set(variable, expr) => {
+                    let value = value(expr);
+                    memory.variables[usize::from(*variable)] = value;
+                }
+                Op::Jump(to) => *at = *to,
+                Op::JumpUnless(condition, to) => {
+                    if value(condition) != Value::Bool(true) {
+                        *at = *to;
+                    }
+                }
+                Op::Count(counter, times) => {
+                    let rounds = match value(times) {
+                        Value::Int(times) => u32::try_from(times.max(0)).unwrap_or(u32::MAX),
+                        _ => 0,
+                    };
+                    counters[usize::from(*counter)] = rounds;
+                }
+                Op::Round(counter, end) => {
+                    let left = &mut counters[usize::from(*counter)];
+                    match left.checked_sub(1) {
+                        Some(fewer) => *left = fewer,
+                        None => *at = *end,
+                    }
+                }
                 Op::Draw(ways) => {
                     let all = ways.last().map_or(0, |(sum, _)| *sum);
-                    let drawn = user.random.below(u64::from(all));
+                    let drawn = random.below(u64::from(all));
                     let way = ways.partition_point(|(sum, _)| u64::from(*sum) <= drawn);
-                    user.at = ways.get(way).map_or(u32::MAX, |(_, to)| *to);
+                    *at = ways.get(way).map_or(END, |(_, to)| *to);
+                }
+                Op::Switch(on, cases, otherwise) => {
+                    let value = value(on);
+                    let case = cases.iter().find(|(literal, _)| literal.0 == value);
+                    *at = case.map_or(*otherwise, |(_, to)| *to);
                 }
             }
         }
-        self.end_iteration(lane, job.intended, now);
+        user.failed = true;
+        Next::End
+    }
+
+    pub(crate) fn call(&self, number: u16) -> &Call {
+        &self.settings.plan.script.calls[usize::from(number)]
+    }
+
+    /// Makes the lane's request where it is not the same as always.
+    fn fill(&mut self, lane: LaneId, now: u64) -> Result<(), ()> {
+        let plan = &self.settings.plan;
+        let number = usize::from(self.lanes.at(lane).request);
+        let User { memory, random, .. } = self.users.get(lane);
+        let sight = View { memory, data: &self.data, now, answer: None };
+        self.target.now_s = self.data.wall_at_zero_ns.saturating_add_unsigned(now) / 1_000_000_000;
+        let wants = self.requests[number].wants();
+        let (call, two) = (&plan.script.calls[number], self.settings.multiplexed);
+        let filled = self.filler.fill(call, wants, two, (&sight, random), (&memory.cookies, &self.target));
+        self.lanes.get(lane).own = filled.map_err(drop)?.map(Box::new);
+        Ok(())
+    }
+
+    /// Counts a call that was never sent.
+    fn fail_call(&mut self, name: usize, job: Job, kind: ErrorKind, now: u64) {
+        self.recorder.counters().started += 1;
+        let sample = Sample {
+            intended_ns: job.intended,
+            ready_ns: job.ready,
+            sent_ns: None,
+            first_byte_ns: None,
+            done_ns: now.max(job.intended),
+            bytes_in: 0,
+            kernel: Kernel::Off,
+            outcome: Outcome::Failed(kind),
+        };
+        self.recorder.record(name, &sample, job.capped, false);
+    }
+
+    /// A call of the lane's user ended: if it failed, so does the iteration, and it may end there.
+    pub(crate) fn call_ended(&mut self, lane: LaneId, outcome: Outcome) {
+        if outcome.error().is_none() {
+            return;
+        }
+        let plan = &self.settings.plan;
+        let call = &plan.script.calls[usize::from(self.lanes.at(lane).request)];
+        let user = self.users.get(lane);
+        user.failed = true;
+        // What was to be saved is not there: what follows would be nonsense.
+        let nonsense = !call.saves.is_empty() || outcome == Outcome::Failed(ErrorKind::ExtractFailed);
+        if nonsense || plan.script.flows[usize::from(user.flow)].ends_on_error {
+            user.at = END;
+        }
     }
 
     fn end_iteration(&mut self, lane: LaneId, ended: u64, now: u64) {
         let plan = &self.settings.plan;
-        let user = &mut self.users.all[lane.index()];
+        let user = self.users.get(lane);
         let flow = &plan.script.flows[usize::from(user.flow)];
         let mut next = flow.pacing.map_or(0, |span| user.began + drawn(&mut user.random, span));
         if !user.requested {
             // Nothing was sent, so nothing keeps it from going round for ever.
             next = next.max(ended + EMPTY_ITERATION_NS);
         }
-        user.state = State::Idle;
-        self.users.active -= 1;
-        self.recorder.counters().end_arrival(!user.failed);
+        let finished = !user.failed;
+        self.users.end(lane);
+        self.recorder.counters().end_arrival(finished);
         if self.settings.closed {
             if next > now {
                 self.users.sleep(lane, State::Pausing, next);
@@ -189,16 +263,10 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             return;
         }
         let conn = self.lanes.conn(lane);
-        if self.conns[conn.index()].is_closed() {
-            self.free_place(conn);
-        } else {
+        if !self.conns[conn.index()].is_closed() {
             self.next_for(lane, now);
-        }
-    }
-
-    /// A place without a connection goes back to the pool when the last of its users is done.
-    pub(crate) fn free_place(&mut self, conn: ConnId) {
-        if !self.has_users(conn) {
+        } else if !self.has_users(conn) {
+            // The last of them is done, and there is no connection that others could use.
             self.pool.give_free(conn);
         }
     }
@@ -214,8 +282,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         if !self.users.is_active(lane) {
             return false;
         }
-        let user = &self.users.all[lane.index()];
-        if user.state == State::Busy && self.lanes.at(lane).phase == Phase::Empty && !self.is_cut_off() {
+        if self.users.is_busy(lane) && self.lanes.at(lane).phase == Phase::Empty && !self.is_cut_off() {
             self.go_on(lane, Job::begun_at(now), now);
         }
         true
@@ -229,19 +296,11 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
     /// Wakes one user whose time has come.
     #[inline]
     pub(crate) fn wake_if_due(&mut self, now: u64) -> bool {
-        let Some(Reverse((at, lane))) =
-            self.users.sleeping.peek().copied().filter(|sleeper| sleeper.0.0 <= now)
-        else {
-            return false;
-        };
-        self.users.sleeping.pop();
-        let cut_off = self.is_cut_off();
-        let user = &mut self.users.all[lane.index()];
-        let state = std::mem::replace(&mut user.state, State::Busy);
-        if cut_off {
-            user.state = if state == State::Pausing { State::Idle } else { State::Busy };
-        } else if state == State::Pausing {
-            user.state = State::Idle;
+        let Some((at, lane, state)) = self.users.take_due(now) else { return false };
+        if self.is_cut_off() {
+            return true;
+        }
+        if state == State::Pausing {
             self.begin_user(lane, at);
         } else {
             self.go_on(lane, Job::begun_at(at), now);
@@ -250,17 +309,15 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
     }
 
     /// Requests that the end of the drain found under way have failed, and so have their arrivals.
-    pub(crate) fn fail_users(&mut self, lane: LaneId) {
-        if let Some(user) = self.users.all.get_mut(lane.index()).filter(|user| user.state == State::Busy) {
-            user.state = State::Idle;
-            self.users.active -= 1;
+    pub(crate) fn fail_user(&mut self, lane: LaneId) {
+        if !self.settings.single && self.users.is_busy(lane) && self.users.end(lane) {
             self.recorder.counters().end_arrival(false);
         }
     }
 
     /// Arrivals that wait or are under way.
     pub(crate) fn arrivals_in_flight(&self) -> u64 {
-        let begun = if self.settings.single { self.in_flight } else { self.users.active };
+        let begun = if self.settings.single { self.in_flight } else { self.users.active() };
         begun + self.backlog_len()
     }
 
@@ -269,13 +326,18 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         let script = &self.settings.plan.script;
         let flow = if self.settings.single { 0 } else { self.users.flow_of(number) };
         let first = script.flows[usize::from(flow)].steps.iter().find_map(|op| match op {
-            Op::Request(request) => Some(*request),
+            Op::Call(call) => Some(*call),
             _ => None,
         });
-        usize::from(script.requests[usize::from(first.unwrap_or(0))].name)
+        usize::from(script.calls[usize::from(first.unwrap_or(0))].name)
     }
 
-    /// Number of the next iteration of this core; open loads count arrivals, dropped ones too.
+    const fn peek_number(&self) -> u64 {
+        let (Work::Open { number, .. } | Work::Closed { number, .. }) = &self.work;
+        *number
+    }
+
+    /// Takes the number of this core's next iteration; in an open load dropped arrivals have one too.
     pub(crate) const fn next_number(&mut self) -> u64 {
         let (Work::Open { number, stride, .. } | Work::Closed { number, stride, .. }) = &mut self.work;
         let taken = *number;

@@ -73,6 +73,8 @@ pub(crate) struct Lane {
     /// When it left and was answered by the kernel's clock, as far as that is known.
     pub(crate) kernel: Kernel,
     pub(crate) detour: Option<Box<Detour>>,
+    /// Its request, where it is not the same as always.
+    pub(crate) own: Option<Box<Outgoing>>,
 }
 
 impl Lane {

@@ -8,9 +8,11 @@ pub mod conn;
 mod connection;
 mod core_loop;
 mod exchange;
+mod fill;
 mod flow;
 pub mod fuzzing;
 mod io;
+mod judge;
 mod lane;
 pub mod limits;
 mod pacer;
@@ -19,10 +21,12 @@ mod receive;
 mod record;
 mod send;
 mod settings;
+pub mod sight;
 #[cfg(test)]
 mod simulation;
 mod stamps;
 mod threads;
+mod users;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -62,6 +66,8 @@ pub struct Parts {
     pub trust_tsc: bool,
     /// Trust and identity of an `https:` plan.
     pub tls: Arc<conn::tls::Material>,
+    /// What expressions of the script see beside the plan.
+    pub data: sight::Data,
     /// The kernel's time stamps of each connection, where they are to be had.
     pub timing: Option<Arc<Timing>>,
     /// Called once, on the thread of the caller, after every core has its rings, timers and TLS, and before any opens

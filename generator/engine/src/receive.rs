@@ -246,7 +246,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
     /// Input may have made output, and room for more.
     #[inline]
     fn after_input(&mut self, id: ConnId) {
-        if !self.settings.direct && self.conns[id.index()].link.has_output() {
+        if !self.settings.direct_only && self.conns[id.index()].link.has_output() {
             self.mark_dirty(id);
         }
     }
@@ -376,7 +376,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         (conn.failures, conn.answered) = (0, true);
         let lane = self.lanes.at(id);
         let (plan, number) = (&self.settings.plan, lane.request);
-        let template = &plan.script.requests[usize::from(number)];
+        let template = &plan.script.calls[usize::from(number)];
         let (hops, from) = match &lane.detour {
             Some(detour) => (detour.hops, detour.url.as_str()),
             None => (0, template.url.as_str()),

@@ -90,6 +90,13 @@ impl Recorder {
         }
     }
 
+    /// Counts checks on the answer to a request of this name.
+    pub(crate) fn record_checks(&mut self, name: usize, passed: u64, failed: u64, intended: u64) {
+        if intended >= self.measured_from {
+            self.current.stats.record_checks(name, passed, failed);
+        }
+    }
+
     pub(crate) fn record_connect(&mut self, nanos: u64) {
         self.current.stats.connect.record(nanos);
         self.current.stats.counters.connections_opened += 1;

@@ -21,7 +21,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             (lane.first_byte, lane.bytes_in, lane.hop_from) = (0, 0, 0);
             lane.kernel = Kernel::Missing;
         }
-        if !self.settings.direct {
+        if !self.settings.direct || lane.own.is_some() {
             return self.queue_written(id);
         }
         let request = usize::from(lane.request);
@@ -43,7 +43,8 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             stamps.queued(conn_id, id, conn.link.waiting(), conn.link.tls.is_some());
         }
         let lane = self.lanes.at(id);
-        let own = &self.requests[usize::from(lane.request)];
+        let usual = &self.requests[usize::from(lane.request)];
+        let own = lane.own.as_ref().map_or(usual, |own| own);
         let request = lane.detour.as_ref().map_or(own, |detour| &detour.request);
         self.recorder.counters().bytes_out += conn.link.request(within, request);
         if conn.batch.is_empty() {

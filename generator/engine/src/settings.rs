@@ -68,6 +68,8 @@ pub(crate) struct Settings {
     pub(crate) bound: bool,
     /// Requests are the same bytes each time and go to the driver as they are.
     pub(crate) direct: bool,
+    /// All of them, always.
+    pub(crate) direct_only: bool,
     /// One request a connection, in clear text: what leaves and arrives last is its own.
     pub(crate) one_at_a_time: bool,
     /// Requests share a connection by streams.
@@ -101,11 +103,12 @@ impl Settings {
             single: plan.script.is_single(),
             bound: !plan.load.is_open() || !plan.script.is_single(),
             direct: is_direct(plan),
+            direct_only: is_direct(plan) && plan.script.is_single(),
             one_at_a_time: is_one_at_a_time(plan),
             multiplexed: matches!(plan.protocol, Protocol::Http2 { .. }),
             gathers: !plan.load.is_open() && plan.lanes() > 1,
             reads_together: !plan.load.is_open() && pace == Pace::Efficient,
-            continues: plan.script.requests.iter().any(|template| template.request.expects_continue),
+            continues: plan.script.calls.iter().any(|template| template.request.expects_continue),
             plan: plan.clone(),
             duration_ns: plan.load.duration().map_or(NEVER, |duration| duration.0),
             connects_ahead,
@@ -116,7 +119,14 @@ impl Settings {
 impl Settings {
     /// A request as the plan's protocol sends it. `repeated`: again and again.
     pub(crate) fn outgoing(&self, request: &Request, number: u16, repeated: bool) -> Outgoing {
-        let wants = Wants { to_head: request.is_head(), head: false, body: 0, request: number };
+        let script = &self.plan.script;
+        let call = &script.calls[usize::from(number)];
+        let wants = Wants {
+            to_head: request.is_head(),
+            head: script.cookies || call.keeps_head(),
+            body: call.keeps_body(),
+            request: number,
+        };
         // Copied, so that cores do not share a count of references.
         let own = |bytes: &[u8]| -> Arc<[u8]> { bytes.into() };
         if self.multiplexed {
@@ -141,7 +151,7 @@ impl Settings {
 
 /// One request a connection, in clear text, whole at once, and never another than the script's.
 fn is_direct(plan: &Plan) -> bool {
-    let waits = plan.script.requests.iter().any(|template| template.request.expects_continue);
+    let waits = plan.script.calls.iter().any(|template| template.request.expects_continue);
     is_one_at_a_time(plan) && plan.redirects.is_none() && !waits
 }
 

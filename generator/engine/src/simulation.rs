@@ -23,6 +23,7 @@ use crate::io::sim_tls;
 use crate::limits::{QUANTUM_NS, SNAPSHOTS};
 use crate::record::Exchange;
 use crate::settings::connections_of;
+use crate::sight::Data;
 use crate::{Pace, StopSwitch};
 
 mod flows;
@@ -108,7 +109,7 @@ fn simulate_with(seed: u64, plan: &Arc<Plan>, manners: Manners, pace: Pace, extr
     }
     drop(back); // Nobody acknowledges the last snapshot here.
     let exchange = Exchange { filled, returned, reached: Arc::default() };
-    let means = Means { driver, clock, tls, timing, late_reads: extra.late_reads };
+    let means = Means { driver, clock, tls, timing, late_reads: extra.late_reads, data: Data::default() };
     let mut core = CoreLoop::new(plan, ONE, pace, means, exchange, StopSwitch::default());
     core.open_ahead();
     let t0 = world.borrow().now + 1_000_000;

@@ -55,6 +55,7 @@ struct Seat {
     tls: Option<Setup>,
     timing: Option<CoreTiming>,
     late_reads: Nanos,
+    data: crate::sight::Data,
     exchange: Exchange,
     stop: StopSwitch,
     start: Arc<Start>,
@@ -208,6 +209,7 @@ fn spawn(
             tls,
             timing,
             late_reads: parts.late_reads,
+            data: parts.data.clone(),
             exchange: Exchange { filled: filled.clone(), returned, reached: reached.clone() },
             stop: stop.clone(),
             start: start.clone(),
@@ -282,8 +284,9 @@ impl Seat {
     }
 
     fn work<D: crate::io::Driver>(self, driver: D, mut turnstile: Turnstile) -> Result<CoreEnd, EngineError> {
-        let Self { plan, share, pace, clock, tls, timing, late_reads, exchange, stop, start, .. } = self;
-        let means = Means { driver, clock, tls, timing, late_reads };
+        let Self { plan, share, pace, clock, tls, timing, late_reads, data, exchange, stop, start, .. } =
+            self;
+        let means = Means { driver, clock, tls, timing, late_reads, data };
         let mut core = CoreLoop::new(&plan, share, pace, means, exchange, stop);
         // From the second gate on the seal may be on: what needs more than sockets and memory came before.
         turnstile.pass();

@@ -36,6 +36,7 @@ fn run(listener: &TcpListener, io: Io, cores: &[u32], seal: Seal) -> (Result<Fin
         timing: None,
         seal: Some(seal),
         late_reads: Nanos::ZERO,
+        data: brunt_engine::sight::Data::default(),
     };
     let mut events = 0;
     let result = brunt_engine::run(&plan, &parts, &StopSwitch::default(), &mut |_| events += 1);

@@ -1,38 +1,51 @@
-//! What users do, compiled: requests, and flows of steps that name them.
+//! What users do, compiled: calls, and flows of steps that name them.
 //!
-//! A quick run is the script with one request in one flow. The engine keeps a position in a flow for each user and never
+//! A quick run is the script with one call in one flow. The engine keeps a position in a flow for each user and never
 //! looks at anything but these tables.
+
+pub mod call;
 
 use serde::Serialize;
 
+use crate::expr::{Expr, Value};
 use crate::request::Request;
+use crate::scenario::file::{OnEnd, Pick};
 use crate::units::Nanos;
+use call::Call;
 
-/// Requests of one script: their numbers fit 16 bits with room to spare.
-pub const REQUESTS_MAX: usize = 10_000;
+/// Calls of one script: their numbers fit 16 bits with room to spare.
+pub const CALLS_MAX: usize = 10_000;
 /// Operations of one flow.
 pub const OPS_MAX: usize = 100_000;
+/// Operations that a user may go through without a request or a wait; then its iteration ends.
+pub const OPS_IN_A_ROW_MAX: u32 = 100_000;
+/// Variables of one script; each user has all of them.
+pub const VARIABLES_MAX: usize = 1_000;
+/// Loops within loops.
+pub const LOOPS_MAX: usize = 16;
 
 /// All that a run's users do.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Default, Debug, Serialize)]
 pub struct Script {
     /// Labels in results, by the index in [`crate::snapshot::Stats`].
     pub names: Vec<String>,
+    /// Tags of each of them.
+    pub tags: Vec<Vec<String>>,
     /// At least one.
-    pub requests: Vec<Template>,
+    pub calls: Vec<Call>,
     /// At least one, of which at least one has a weight.
     pub flows: Vec<Flow>,
-}
-
-/// A request of a script.
-#[derive(Clone, Debug, Serialize)]
-pub struct Template {
-    /// Index of its label.
-    pub name: u16,
-    /// Where it goes, for what a redirect is relative to; without credentials.
-    pub url: String,
-    /// The request, where nothing in it changes.
-    pub request: Request,
+    /// Once a user, before its first iteration.
+    pub on_start: Vec<Op>,
+    /// Names of the variables; each user begins with all of them `Null`.
+    pub variables: Vec<String>,
+    /// What variables are set to when an iteration begins, in this order.
+    pub initial: Vec<(u16, Expr)>,
+    pub feeders: Vec<FeederPlan>,
+    /// Names of the secrets. Their values are no part of a plan.
+    pub secrets: Vec<String>,
+    /// Each user keeps cookies.
+    pub cookies: bool,
 }
 
 /// One way through the script, taken once an iteration.
@@ -43,7 +56,7 @@ pub struct Flow {
     pub weight: u32,
     /// Iterations of a closed user begin no closer than this.
     pub pacing: Option<Span>,
-    /// A request that fails ends the iteration.
+    /// A call that fails ends the iteration.
     pub ends_on_error: bool,
     pub steps: Vec<Op>,
 }
@@ -55,15 +68,47 @@ pub struct Span {
     pub to: Nanos,
 }
 
+/// Where a script's rows come from. The rows themselves are [`crate::plan::Inputs`].
+#[derive(Clone, Debug, Serialize)]
+pub struct FeederPlan {
+    pub name: String,
+    #[serde(skip)]
+    pub pick: Pick,
+    #[serde(skip)]
+    pub on_end: OnEnd,
+    /// SHA-256 of the file, in hex.
+    pub digest: String,
+}
+
 /// One operation of a flow. Positions are indices of its steps; the end of the steps is the end of the flow.
 #[derive(Clone, Debug, Serialize)]
 pub enum Op {
-    /// Sends a request of the script and waits for its end.
-    Request(u16),
+    /// Makes a call of the script and waits for its end.
+    Call(u16),
     Think(Span),
+    /// Gives a variable a value.
+    Set(u16, Expr),
     Jump(u32),
+    /// Goes on there where the condition is not true.
+    JumpUnless(Expr, u32),
+    /// Sets one of the user's counters to a number of rounds; what is no positive integer is none.
+    Count(u8, Expr),
+    /// Takes one round off a counter, or goes on there if none is left.
+    Round(u8, u32),
     /// Goes on at one of these positions, chosen by weight; weights are summed up.
     Draw(Vec<(u32, u32)>),
+    /// Goes on where the value is equal, else at the last.
+    Switch(Expr, Vec<(Literal, u32)>, u32),
+}
+
+/// A value that a plan can be told apart by.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Literal(pub Value);
+
+impl Serialize for Literal {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{:?}", self.0))
+    }
 }
 
 impl Script {
@@ -73,27 +118,33 @@ impl Script {
         let name = request.name.clone();
         Self {
             names: vec![name.clone()],
-            requests: vec![Template { name: 0, url, request }],
+            tags: vec![Vec::new()],
+            calls: vec![Call::fixed(0, request, url)],
             flows: vec![Flow {
                 name,
                 weight: 1,
                 pacing: None,
                 ends_on_error: false,
-                steps: vec![Op::Request(0)],
+                steps: vec![Op::Call(0)],
             }],
+            ..Self::default()
         }
     }
 
-    /// Each iteration is the first request and nothing else.
+    /// Each iteration is the first call, which never changes, and nothing else.
     #[must_use]
     pub fn is_single(&self) -> bool {
-        let [flow] = &self.flows[..] else { return false };
-        self.requests.len() == 1 && flow.pacing.is_none() && matches!(flow.steps[..], [Op::Request(0)])
+        let ([call], [flow]) = (&self.calls[..], &self.flows[..]) else { return false };
+        call.is_plain()
+            && flow.pacing.is_none()
+            && matches!(flow.steps[..], [Op::Call(0)])
+            && self.on_start.is_empty()
+            && !self.cookies
     }
 
-    /// The first request: what a quick run sends.
+    /// The first call's request: what a quick run sends.
     #[must_use]
     pub fn first(&self) -> &Request {
-        &self.requests[0].request
+        &self.calls[0].request
     }
 }

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use brunt_engine::conn::tls::{Identity, Material};
+use brunt_engine::sight::Data;
 use brunt_engine::{Io, Pace, Parts};
 use brunt_loader::timing::Timing;
 use brunt_model::plan::{self, Inputs, Plan, PlanError};
@@ -58,7 +59,7 @@ pub(crate) enum JobError {
 impl Job<'_> {
     /// The frame that tells it. The body comes last and is not copied into anything else before.
     pub(super) fn encode(&self) -> Result<Vec<u8>, JobError> {
-        let Parts { io, pace, cores, trust_tsc, tls, late_reads, timing: _, seal: _ } = self.parts;
+        let Parts { io, pace, cores, trust_tsc, tls, late_reads, data, timing: _, seal: _ } = self.parts;
         let coded = Coded {
             scenario: self.scenario.clone(),
             proxy_credentials: self.scenario.proxy.as_ref().and_then(|proxy| proxy.credentials.clone()),
@@ -69,6 +70,8 @@ impl Job<'_> {
             cores: cores.clone(),
             trust_tsc: *trust_tsc,
             late_reads: *late_reads,
+            secrets: data.secrets.to_vec(),
+            wall_at_zero_ns: data.wall_at_zero_ns,
             memory: self.memory,
             roots: tls.roots.iter().map(|root| root.as_ref()).collect(),
             identity: tls.identity.as_ref().map(CodedIdentity::of).transpose()?,
@@ -106,6 +109,11 @@ pub(super) fn decode(bytes: &[u8], key_log: Arc<dyn KeyLog>) -> Result<(Arc<Plan
         timing: coded.memory.map(map).transpose()?,
         seal: None,
         late_reads: coded.late_reads,
+        data: Data {
+            tables: Arc::default(),
+            secrets: coded.secrets.into(),
+            wall_at_zero_ns: coded.wall_at_zero_ns,
+        },
     };
     Ok((Arc::new(plan), parts))
 }
@@ -127,6 +135,8 @@ struct Coded<'a> {
     cores: Vec<CoreId>,
     trust_tsc: bool,
     late_reads: Nanos,
+    secrets: Vec<String>,
+    wall_at_zero_ns: i64,
     memory: Option<Memory>,
     #[serde(borrow)]
     roots: Vec<&'a [u8]>,
@@ -203,6 +213,11 @@ mod tests {
             timing: None,
             seal: None,
             late_reads: Nanos(5),
+            data: Data {
+                tables: Arc::default(),
+                secrets: Arc::new(["secret".to_owned()]),
+                wall_at_zero_ns: 7,
+            },
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use brunt_engine::conn::tls::Material;
+use brunt_engine::sight::Data;
 use brunt_engine::{Io, Pace, Parts};
 use brunt_model::plan::{self, Inputs, Load, Plan};
 use brunt_model::report::Environment;
@@ -81,6 +82,7 @@ pub(crate) fn prepare(
             timing: None,
             seal: None,
             late_reads: flags.late_reads,
+            data: Data::default(),
         },
         environment,
         notices,

@@ -52,7 +52,7 @@ impl Context {
     pub fn of(plan: &Plan) -> Self {
         let (decode, redirects) = (plan.decode, plan.redirects.is_some());
         let body_limit = plan.body_limit.0;
-        let caches = plan.script.requests.iter().map(|_| super::head::HeadCache::default()).collect();
+        let caches = plan.script.calls.iter().map(|_| super::head::HeadCache::default()).collect();
         Self {
             one: h1::Context { caches, body_limit, decode, redirects },
             two: client::Context { body_limit, decode, redirects },

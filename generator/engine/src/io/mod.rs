@@ -162,7 +162,7 @@ impl LongTimer {
 
 /// The requests of a plan's script as HTTP/1.1 sends them, for one core: copied, so that cores share no count of references.
 fn wires(plan: &Plan) -> Vec<Arc<[u8]>> {
-    plan.script.requests.iter().map(|template| Arc::from(&template.request.wire[..])).collect()
+    plan.script.calls.iter().map(|template| Arc::from(&template.request.wire[..])).collect()
 }
 
 /// What a failed connect means.

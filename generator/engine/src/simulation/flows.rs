@@ -1,6 +1,7 @@
 //! Runs of users with flows of several requests, waits and ways, in the simulated network.
 
-use brunt_model::script::{Flow, Op, Span, Template};
+use brunt_model::script::call::Call;
+use brunt_model::script::{Flow, Op, Span};
 
 use super::*;
 
@@ -17,12 +18,12 @@ fn flow(weight: u32, steps: Vec<Op>) -> Flow {
 /// Three requests of the same length and names of their own.
 fn scripted(flows: Vec<Flow>, change: impl FnOnce(&mut Scenario)) -> Arc<Plan> {
     let mut plan = Arc::unwrap_or_clone(plan(change));
-    let first = plan.script.requests[0].clone();
+    let first = plan.script.calls[0].clone();
     for name in 0..3 {
-        plan.script.requests.push(Template { name, ..first.clone() });
+        plan.script.calls.push(Call { name, ..first.clone() });
         plan.script.names.push(format!("request {name}"));
     }
-    plan.script.requests.remove(0);
+    plan.script.calls.remove(0);
     plan.script.names.remove(0);
     plan.script.flows = flows;
     Arc::new(plan)
@@ -34,8 +35,8 @@ fn ended(outcome: &Outcome) -> Vec<u64> {
 
 /// Two of the first to one of the others, thinking in between.
 fn shop() -> Vec<Flow> {
-    let browse = vec![Op::Request(0), Op::Think(span(5, 15)), Op::Request(0)];
-    let buy = vec![Op::Request(1), Op::Draw(vec![(1, 2), (4, 4)]), Op::Request(2), Op::Jump(4)];
+    let browse = vec![Op::Call(0), Op::Think(span(5, 15)), Op::Call(0)];
+    let buy = vec![Op::Call(1), Op::Draw(vec![(1, 2), (4, 4)]), Op::Call(2), Op::Jump(4)];
     vec![flow(3, browse), flow(1, buy)]
 }
 
@@ -104,7 +105,7 @@ fn a_rough_network_is_accounted_for_to_the_request() {
 
 #[test]
 fn thinking_is_waited_for_and_is_nobodys_delay() {
-    let steps = vec![Op::Request(0), Op::Think(span(100, 100)), Op::Request(1), Op::Think(span(50, 50))];
+    let steps = vec![Op::Call(0), Op::Think(span(100, 100)), Op::Call(1), Op::Think(span(50, 50))];
     let plan = scripted(vec![flow(1, steps)], |s| s.load.connections = Some(1));
     let outcome = simulate(1, &plan, Manners::PERFECT);
     let total = &outcome.end.total;
@@ -116,7 +117,7 @@ fn thinking_is_waited_for_and_is_nobodys_delay() {
 
 #[test]
 fn pacing_keeps_iterations_apart() {
-    let paced = Flow { pacing: Some(span(200, 200)), ..flow(1, vec![Op::Request(0)]) };
+    let paced = Flow { pacing: Some(span(200, 200)), ..flow(1, vec![Op::Call(0)]) };
     let plan = scripted(vec![paced], |s| s.load.connections = Some(4));
     let total = simulate(1, &plan, Manners::PERFECT).end.total;
     assert_eq!(total.counters.finished, 4 * 15, "each user begins every 200 ms for 3 s");
@@ -124,14 +125,14 @@ fn pacing_keeps_iterations_apart() {
 
 #[test]
 fn a_flow_that_sends_nothing_takes_no_core() {
-    let plan = scripted(vec![flow(1, vec![Op::Jump(1)]), flow(1, vec![Op::Request(0)])], |_| {});
+    let plan = scripted(vec![flow(1, vec![Op::Jump(1)]), flow(1, vec![Op::Call(0)])], |_| {});
     let total = simulate(1, &plan, Manners::PERFECT).end.total;
     assert!(total.counters.completed > 300, "{:?}", total.counters);
 }
 
 #[test]
 fn a_closed_user_stops_where_it_stands() {
-    let plan = scripted(vec![flow(1, vec![Op::Request(0), Op::Think(span(60_000, 60_000))])], |_| {});
+    let plan = scripted(vec![flow(1, vec![Op::Call(0), Op::Think(span(60_000, 60_000))])], |_| {});
     let outcome = simulate(1, &plan, Manners::PERFECT);
     assert_eq!((outcome.end.arrivals_in_flight, outcome.end.requests_in_flight), (8, 0));
     assert!(outcome.ended_at < 3_100 * MS, "nobody waits for them: {}", outcome.ended_at);

@@ -15,6 +15,7 @@ mod check;
 mod error;
 mod escape;
 mod evaluate;
+mod export;
 mod function;
 mod lex;
 mod operate;
@@ -147,14 +148,18 @@ impl Expr {
         escape: Escape,
         out: &mut Vec<u8>,
     ) -> Result<(), RenderError<'_>> {
-        match self.root.evaluate(sight, random) {
+        self.write(&self.root.evaluate(sight, random), escape, out)
+    }
+
+    fn write(&self, value: &Operand<'_>, escape: Escape, out: &mut Vec<u8>) -> Result<(), RenderError<'_>> {
+        match value {
             Operand::Null => Err(RenderError::Missing(self)),
             Operand::Text(text) if text.len() > value::TEXT_MAX => Err(RenderError::TooLong(self)),
             Operand::Text(text) => {
-                escape.write(&text, out).map_err(|_: Unsendable| RenderError::Unsendable(self))
+                escape.write(text, out).map_err(|_: Unsendable| RenderError::Unsendable(self))
             }
             value => {
-                template::append(&value, out);
+                template::append(value, out);
                 Ok(())
             }
         }
