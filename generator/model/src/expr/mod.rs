@@ -15,6 +15,7 @@ mod check;
 mod error;
 mod escape;
 mod evaluate;
+mod fold;
 mod function;
 mod lex;
 mod operate;
@@ -23,6 +24,7 @@ mod syntax;
 mod template;
 #[cfg(test)]
 mod tests;
+mod types;
 mod value;
 
 pub use check::is_reserved;

@@ -19,6 +19,12 @@ pub(super) struct Syntax<'s> {
     pub(super) kind: Kind<'s>,
 }
 
+impl Syntax<'_> {
+    pub(super) const fn is_null(&self) -> bool {
+        matches!(self.kind, Kind::Literal(Value::Null))
+    }
+}
+
 pub(super) enum Kind<'s> {
     Literal(Value),
     Name(Vec<&'s str>),
