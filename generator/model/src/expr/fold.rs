@@ -7,7 +7,8 @@ use super::sight::{Answer, Sight};
 use super::value::Value;
 use crate::random::Random;
 
-/// The value of an operation on constants in its place, unless that is long: a short source can make many long texts.
+/// The value of an operation on constants in its place, unless that is long: a short source can make many
+/// long texts.
 pub(super) fn fold(node: Node) -> Node {
     let is_constant = |nodes: &[Node]| nodes.iter().all(|node| node.constant().is_some());
     let foldable = match &node {

@@ -1,7 +1,7 @@
 //! Tokens to a tree: what binds to what, before anything is looked up.
 //!
-//! The parser recurses once a level of nesting, of which there are [`DEPTH_MAX`] at most. A chain of operators nests to
-//! the left without recursion, so a tree is at most [`NODES_MAX`] deep.
+//! The parser recurses once a level of nesting, of which there are [`DEPTH_MAX`] at most. A chain of
+//! operators nests to the left without recursion, so a tree is at most [`NODES_MAX`] deep.
 
 use super::error::ExprError;
 use super::lex::{self, Placed, Token};
