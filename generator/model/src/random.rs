@@ -1,6 +1,7 @@
 //! Random numbers from a seed: the same on every machine, and for each stream of a seed others.
 
-/// SplitMix64 (Steele, Lea, Flood 2014): small, seedable at any stream, and the same on every machine. Not for secrets.
+/// SplitMix64 (Steele, Lea, Flood 2014): small, seedable at any stream, and the same on every machine. Not
+/// for secrets.
 #[derive(Clone, Debug)]
 pub struct Random(u64);
 
@@ -22,8 +23,8 @@ impl Random {
 
     /// A number of `0..n`, each as likely; 0 for `n` of 0.
     ///
-    /// Multiplies and rejects (Lemire 2019). Less than half of all draws are rejected whatever `n` is, so that 64 in a
-    /// row would be a fault of the generator; the limit keeps the loop bounded even then.
+    /// Multiplies and rejects (Lemire 2019). Less than half of all draws are rejected whatever `n` is, so
+    /// that 64 in a row would be a fault of the generator; the limit keeps the loop bounded even then.
     pub fn below(&mut self, n: u64) -> u64 {
         const DRAWS_MAX: u32 = 64;
         if n == 0 {

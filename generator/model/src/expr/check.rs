@@ -4,13 +4,12 @@ use regex::{Regex, RegexBuilder};
 
 use super::error::{ExprError, suggest};
 use super::evaluate::{AnswerPart, Node};
+use super::fold::fold;
 use super::function::{Function, Parameter, SIGNATURES, Signature};
-use super::lex::SOURCE_MAX;
-use super::sight::{Answer, Sight};
-use super::syntax::{Arithmetic, KEYWORDS, Kind, Operator, Syntax};
+use super::syntax::{KEYWORDS, Kind, Operator, Syntax};
+use super::types::{Typed, are_comparable, arithmetic_type, misfit};
 use super::value::{Type, Value};
 use super::{Names, Needs, Ref, Stage};
-use crate::random::Random;
 
 /// What one pattern may take as a program, and its automaton at run time, in bytes.
 const PATTERN_SIZE_MAX: usize = 1 << 20;
@@ -49,13 +48,6 @@ pub(super) struct Compiler<'n> {
     pub(super) secrets: Vec<u16>,
 }
 
-/// A part of the tree with what is known of it.
-pub(super) struct Typed {
-    at: usize,
-    pub(super) node: Node,
-    pub(super) kind: Type,
-}
-
 impl<'n> Compiler<'n> {
     pub(super) fn new(names: &'n dyn Names, stage: Stage) -> Self {
         Self { names, stage, patterns: 0, constants: 0, needs: Needs::default(), secrets: Vec::new() }
@@ -76,6 +68,10 @@ impl<'n> Compiler<'n> {
                 let of = self.compile(of)?;
                 of.expect(Parameter::Number, "what `-` is applied to")?;
                 (Node::Negate(Box::new(of.node)), of.kind)
+            }
+            Kind::Binary(Operator::Equal { negated }, of) if of.iter().any(Syntax::is_null) => {
+                let of = self.compile(if of[1].is_null() { &of[0] } else { &of[1] })?;
+                (Node::IsNull { negated: *negated, of: Box::new(of.node) }, Type::Bool)
             }
             Kind::Binary(operator, of) => {
                 let (left, right) = (self.compile(&of[0])?, self.compile(&of[1])?);
@@ -145,7 +141,7 @@ impl<'n> Compiler<'n> {
     fn call(&mut self, at: usize, name: &str, written: &[Syntax<'_>]) -> Result<(Node, Type), ExprError> {
         let Some(signature) = SIGNATURES.iter().find(|signature| signature.name() == name) else {
             let what = format!("there is no function `{name}`");
-            if is_reserved(name) && !KEYWORDS.contains(&name) {
+            if ANSWER_NAMES.iter().any(|(known, ..)| *known == name) {
                 return Err(ExprError::new(at, what, format!("write `{name}` without parentheses")));
             }
             let known = SIGNATURES.iter().map(Signature::name);
@@ -282,18 +278,8 @@ impl<'n> Compiler<'n> {
                 Ok((Node::Matches(Box::new((left.node, pattern))), Type::Bool))
             }
             Operator::Equal { negated } => {
-                let of = match (left.is_null(), right.is_null()) {
-                    (_, true) => left.node,
-                    (true, false) => right.node,
-                    (false, false) => {
-                        misfit(left.kind == right.kind || are_comparable(left.kind, right.kind, true))?;
-                        return Ok((
-                            Node::Equal { negated, of: Box::new([left.node, right.node]) },
-                            Type::Bool,
-                        ));
-                    }
-                };
-                Ok((Node::IsNull { negated, of: Box::new(of) }, Type::Bool))
+                misfit(are_comparable(left.kind, right.kind, true))?;
+                Ok((Node::Equal { negated, of: Box::new([left.node, right.node]) }, Type::Bool))
             }
             Operator::Order(order) => {
                 misfit(are_comparable(left.kind, right.kind, false))?;
@@ -306,106 +292,6 @@ impl<'n> Compiler<'n> {
                 Ok((Node::Arithmetic(sign, of), kind.unwrap_or(Type::Any)))
             }
         }
-    }
-}
-
-impl Typed {
-    fn is_null(&self) -> bool {
-        matches!(self.node, Node::Constant(Value::Null))
-    }
-
-    /// The text of what was found to be a constant text.
-    fn constant_text(&self) -> &str {
-        match self.node.constant() {
-            Some(Value::Text(text)) => text,
-            _ => "",
-        }
-    }
-
-    fn expect(&self, parameter: Parameter, role: &str) -> Result<(), ExprError> {
-        use Type::{Any, Bool, Duration, Float, Int, Text};
-        let constant = self.node.constant();
-        let (fits, expected) = match parameter {
-            Parameter::Anything => (true, "a value"),
-            Parameter::Bool => (matches!(self.kind, Bool | Any), "true or false"),
-            Parameter::Int => (matches!(self.kind, Int | Any), "an integer"),
-            Parameter::Number => (matches!(self.kind, Int | Float | Any), "a number"),
-            Parameter::Quantity => {
-                (matches!(self.kind, Int | Float | Duration | Any), "a number or a duration")
-            }
-            Parameter::Numeric => (matches!(self.kind, Int | Float | Text | Any), "a number or a text"),
-            Parameter::Text => (matches!(self.kind, Text | Any), "a text"),
-            Parameter::ConstantText => {
-                (matches!(constant, Some(Value::Text(_))), "a text in quotes, known before the run")
-            }
-            Parameter::ConstantInt => {
-                (matches!(constant, Some(Value::Int(_))), "an integer in digits, known before the run")
-            }
-        };
-        if fits {
-            return Ok(());
-        }
-        let mend = match (parameter, self.kind) {
-            (Parameter::Text, _) => "write text(...) around it",
-            (Parameter::Int, Float) => "write round(...) or floor(...) around it",
-            (Parameter::Int | Parameter::Number | Parameter::Quantity, Text) => {
-                "write int(...) or float(...) around it"
-            }
-            (Parameter::Int | Parameter::Number | Parameter::Numeric, Duration) => {
-                "divide it by a unit, as in response_time / 1ms"
-            }
-            (Parameter::Bool, _) => "write a comparison such as x > 0, after `not` in parentheses",
-            (Parameter::ConstantText | Parameter::ConstantInt, _) => "write it out",
-            _ => "write one there",
-        };
-        let what = match parameter {
-            Parameter::ConstantText | Parameter::ConstantInt => format!("{role} must be {expected}"),
-            _ => format!("{role} must be {expected}, not {}", self.kind),
-        };
-        Err(ExprError::new(self.at, what, mend))
-    }
-}
-
-/// The error of two sides that an operator does not take together.
-fn misfit(at: usize, sign: &str, left: Type, right: Type) -> ExprError {
-    use Type::{Bool, Duration, Float, Int, Text};
-    let mend = match (sign, left, right) {
-        ("+", Text, _) | ("+", _, Text) => "write text(...) around what is no text",
-        (_, Text, Int | Float) | (_, Int | Float, Text) => "write int(...) or float(...) around the text",
-        (_, Duration, Int | Float) | (_, Int | Float, Duration) => {
-            "give the number a unit, as in 500ms, or divide the duration by one"
-        }
-        (_, Bool, _) | (_, _, Bool) => "join conditions with `and` and `or`",
-        _ => "bring both to the same type",
-    };
-    ExprError::new(at, format!("`{sign}` does not take {left} and {right}"), mend)
-}
-
-/// The type of an arithmetic operation; `None` for sides that never fit.
-fn arithmetic_type(sign: Arithmetic, left: Type, right: Type) -> Option<Type> {
-    use Arithmetic::{Add, Divide, Multiply, Remainder, Subtract};
-    use Type::{Any, Bool, Duration, Float, Int, Text};
-    match (sign, left, right) {
-        (_, Bool, _) | (_, _, Bool) => None,
-        (Add, Text, Text | Any) | (Add, Any, Text) => Some(Text),
-        (_, Text, _) | (_, _, Text) => None,
-        (_, Any, _) | (_, _, Any) => Some(Any),
-        (_, Int, Int) => Some(Int),
-        (_, Int | Float, Int | Float) => Some(Float),
-        (Add | Subtract | Remainder, Duration, Duration) => Some(Duration),
-        (Divide, Duration, Duration) => Some(Float),
-        (Multiply | Divide, Duration, Int | Float) | (Multiply, Int | Float, Duration) => Some(Duration),
-        (_, Duration, _) | (_, _, Duration) => None,
-    }
-}
-
-fn are_comparable(left: Type, right: Type, for_equality: bool) -> bool {
-    use Type::{Any, Bool, Duration, Float, Int, Text};
-    match (left, right) {
-        (Bool, _) | (_, Bool) => for_equality && (left == Any || right == Any),
-        (Any, _) | (_, Any) | (Text, Text) | (Duration, Duration) => true,
-        (Int | Float, Int | Float) => true,
-        _ => false,
     }
 }
 
@@ -453,66 +339,4 @@ fn insert<T: PartialEq>(list: &mut Vec<T>, item: T) -> usize {
         list.push(item);
         list.len() - 1
     })
-}
-
-/// The value of an operation on constants in its place, unless that is long: a short source can make many long texts.
-fn fold(node: Node) -> Node {
-    let is_constant = |nodes: &[Node]| nodes.iter().all(|node| node.constant().is_some());
-    let foldable = match &node {
-        Node::Constant(_) | Node::Variable(_) | Node::Column { .. } | Node::Secret(_) | Node::Answer(_) => {
-            false
-        }
-        Node::Not(of) | Node::Negate(of) | Node::IsNull { of, .. } => of.constant().is_some(),
-        Node::And(of) | Node::Or(of) | Node::Arithmetic(_, of) | Node::Order(_, of) => is_constant(&**of),
-        Node::Equal { of, .. } => is_constant(&**of),
-        Node::Matches(of) => of.0.constant().is_some(),
-        Node::Call(function, arguments) => !is_of_the_moment(*function) && is_constant(arguments),
-    };
-    if !foldable {
-        return node;
-    }
-    let value = node.evaluate(&Nothing, &mut Random::new(0, 0)).keep();
-    match &value {
-        Value::Text(text) if text.len() > SOURCE_MAX => node,
-        _ => Node::Constant(value),
-    }
-}
-
-/// Functions whose result is another each time.
-const fn is_of_the_moment(function: Function) -> bool {
-    use Function::{Counter, Now, NowRfc3339, OneOf, Pick, RandomText, User, Uuid};
-    matches!(function, Pick | OneOf | Uuid | RandomText | Now | NowRfc3339 | Counter | User)
-}
-
-/// Constants see nothing.
-struct Nothing;
-
-impl Sight for Nothing {
-    fn variable(&self, _: u16) -> &Value {
-        &Value::Null
-    }
-
-    fn column(&self, _: u16, _: u16) -> Option<&str> {
-        None
-    }
-
-    fn secret(&self, _: u16) -> &str {
-        ""
-    }
-
-    fn wall_ns(&self) -> i64 {
-        0
-    }
-
-    fn counter(&self) -> u64 {
-        0
-    }
-
-    fn user(&self) -> u64 {
-        0
-    }
-
-    fn answer(&self) -> Option<&dyn Answer> {
-        None
-    }
 }

@@ -48,8 +48,8 @@ pub(super) fn suggest<'a>(
     format!("known here: {}", listed.join(", "))
 }
 
-/// The least number of characters to insert, delete or replace (Levenshtein 1966); the largest number for what is too
-/// long or differs too much in length.
+/// The least number of characters to insert, delete or replace (Levenshtein 1966); the largest number for
+/// what is too long or differs too much in length.
 fn distance(a: &str, b: &str) -> usize {
     // Bytes bound characters, so that a hostile text is not even counted.
     if a.len().max(b.len()) > 4 * COMPARED_CHARACTERS_MAX {

@@ -9,7 +9,8 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub enum Escape {
     None,
-    /// In a path or the value of a query: all but unreserved characters are percent-encoded (RFC 3986 section 2.3).
+    /// In a path or the value of a query: all but unreserved characters are percent-encoded (RFC 3986 section
+    /// 2.3).
     Url,
     /// In the value of a field: CR, LF and NUL cannot be sent (RFC 9110 section 5.5).
     Header,

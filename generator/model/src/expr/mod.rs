@@ -1,21 +1,23 @@
 //! Expressions: a small total language for what is computed during a run, such as `status == 200`,
 //! `users.name + "@example.org"` or `pick(1, 1_000)`.
 //!
-//! An expression is compiled before the run. Names are looked up and types checked then; whatever does not fit is an
-//! error with its place and its mend. Evaluating cannot fail, loop or do I/O: what has no answer is [`Value::Null`].
-//! Operations on `Null` are `Null`, and comparisons with it false, but for `== null` and `!= null`; `default(x, y)`
-//! is `y` in place of `Null`.
+//! An expression is compiled before the run. Names are looked up and types checked then; whatever does not
+//! fit is an error with its place and its mend. Evaluating cannot fail, loop or do I/O: what has no answer is
+//! [`Value::Null`]. Operations on `Null` are `Null`, and comparisons with it false, but for `== null` and
+//! `!= null`; `default(x, y)` is `y` in place of `Null`.
 //!
-//! By falling binding: `not`, `!` and a sign; `* / %`; `+ -`; `== != < <= > >= ~`; `and`, `&&`; `or`, `||`. Integers
-//! and decimal numbers mix to decimal numbers; a division of integers drops the remainder.
+//! By falling binding: `not`, `!` and a sign; `* / %`; `+ -`; `== != < <= > >= ~`; `and`, `&&`; `or`, `||`.
+//! Integers and decimal numbers mix to decimal numbers; a division of integers drops the remainder.
 //!
-//! Sources, nesting, nodes, patterns and the texts that are made have limits: an expression may come from anybody.
+//! Sources, nesting, nodes, patterns and the texts that are made have limits: an expression may come from
+//! anybody.
 
 mod check;
 mod error;
 mod escape;
 mod evaluate;
 mod export;
+mod fold;
 mod function;
 mod lex;
 mod operate;
@@ -24,6 +26,7 @@ mod syntax;
 mod template;
 #[cfg(test)]
 mod tests;
+mod types;
 mod value;
 
 pub use check::is_reserved;
@@ -131,7 +134,8 @@ impl Expr {
         &self.needs
     }
 
-    /// Its value; `Null` too for a text longer than 1 MiB. The same sight and random numbers give the same value.
+    /// Its value; `Null` too for a text longer than 1 MiB. The same sight and random numbers give the same
+    /// value.
     #[must_use]
     pub fn evaluate(&self, sight: &dyn Sight, random: &mut Random) -> Value {
         self.root.evaluate(sight, random).keep()

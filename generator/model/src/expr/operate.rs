@@ -67,7 +67,8 @@ pub(super) fn equal(left: &Operand<'_>, right: &Operand<'_>, negated: bool) -> O
     }
 }
 
-/// The smaller or the larger; `Null` if they have no order. Of an integer and a decimal number it is a decimal number.
+/// The smaller or the larger; `Null` if they have no order. Of an integer and a decimal number it is a
+/// decimal number.
 pub(super) fn extreme<'a>(largest: bool, left: Operand<'a>, right: Operand<'a>) -> Operand<'a> {
     let (left, right) = match (left, right) {
         (Float(left), Int(right)) => (Float(left), Float(right as f64)),

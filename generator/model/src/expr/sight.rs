@@ -30,8 +30,8 @@ pub trait Answer {
     fn cookie(&self, name: &str) -> Option<&[u8]>;
     fn response_ns(&self) -> u64;
     fn first_byte_ns(&self) -> u64;
-    /// The first value at a path of the body, an index into [`super::Needs::json`] of the expression under evaluation;
-    /// `Null` where there is none, or where the body is no JSON.
+    /// The first value at a path of the body, an index into [`super::Needs::json`] of the expression under
+    /// evaluation; `Null` where there is none, or where the body is no JSON.
     fn json(&self, path: usize) -> Value;
     /// How many values are at that path; `None` where the body is no JSON.
     fn json_count(&self, path: usize) -> Option<u64>;

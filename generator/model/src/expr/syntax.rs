@@ -1,7 +1,7 @@
 //! Tokens to a tree: what binds to what, before anything is looked up.
 //!
-//! The parser recurses once a level of nesting, of which there are [`DEPTH_MAX`] at most. A chain of operators nests to
-//! the left without recursion, so a tree is at most [`NODES_MAX`] deep.
+//! The parser recurses once a level of nesting, of which there are [`DEPTH_MAX`] at most. A chain of
+//! operators nests to the left without recursion, so a tree is at most [`NODES_MAX`] deep.
 
 use super::error::ExprError;
 use super::lex::{self, Placed, Token};
@@ -17,6 +17,12 @@ pub(super) struct Syntax<'s> {
     /// Where it begins, an operation of two where its operator stands; in characters.
     pub(super) at: usize,
     pub(super) kind: Kind<'s>,
+}
+
+impl Syntax<'_> {
+    pub(super) const fn is_null(&self) -> bool {
+        matches!(self.kind, Kind::Literal(Value::Null))
+    }
 }
 
 pub(super) enum Kind<'s> {

@@ -1,6 +1,7 @@
 //! Texts with `{{ expression }}` in them.
 //!
-//! `{{` opens a slot and `}}` ends it, unless it stands in a text of the expression. `\{{` stands for two braces.
+//! `{{` opens a slot and `}}` ends it, unless it stands in a text of the expression. `\{{` stands for two
+//! braces.
 
 use std::fmt;
 
@@ -93,8 +94,8 @@ impl Template {
         }
     }
 
-    /// In order; no two literals follow each other, and none is empty. A constant that no escape would change is part
-    /// of a literal, unless it is single.
+    /// In order; no two literals follow each other, and none is empty. A constant that no escape would change
+    /// is part of a literal, unless it is single.
     #[must_use]
     pub fn parts(&self) -> &[Part] {
         &self.parts

@@ -5,8 +5,8 @@ use std::fmt;
 
 use crate::units::{NANOS_PER_SECOND, Nanos};
 
-/// The longest text that an expression can result in, in bytes: variables are kept for each user, so that a text that
-/// grows with each iteration must have an end.
+/// The longest text that an expression can result in, in bytes: variables are kept for each user, so that a
+/// text that grows with each iteration must have an end.
 pub(super) const TEXT_MAX: usize = 1 << 20;
 
 /// What an expression results in.
