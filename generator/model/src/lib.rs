@@ -6,6 +6,7 @@
 //! [`snapshot::Stats`], judged and written down as a [`report::Report`].
 #![forbid(unsafe_code)]
 
+pub mod auth;
 mod calendar;
 pub mod codec;
 pub mod cookies;
