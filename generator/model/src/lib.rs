@@ -9,6 +9,7 @@
 pub mod auth;
 mod calendar;
 pub mod codec;
+pub mod content;
 pub mod cookies;
 pub mod extract;
 pub mod feeder;

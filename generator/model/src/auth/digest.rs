@@ -420,7 +420,7 @@ mod tests {
         #[test]
         fn no_field_breaks_a_request(parts in prop::collection::vec(
             prop::sample::select(vec![
-                "Digest realm=\"", "\", nonce=\"", "Digest", "=", "\"", "\\", ",", " ", "\t", "\n", "é", "qop=auth",
+                "Digest realm=\"", "\", nonce=\"", "=", "\"", "\\", ",", " ", "\n", "é", "qop=auth",
             ]),
             0..30,
         )) {

@@ -223,8 +223,8 @@ mod tests {
         let value =
             authorization(&SUITE, &request, &fields, &hex(&Sha256::digest(request.content)), SUITE_DATE);
         let expected = format!(
-            "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request, SignedHeaders={}, \
-             Signature={signature}",
+            "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request, \
+             SignedHeaders={}, Signature={signature}",
             names(&fields)
         );
         assert_eq!(value, expected, "{request:?}");
