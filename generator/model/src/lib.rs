@@ -6,8 +6,10 @@
 //! [`snapshot::Stats`], judged and written down as a [`report::Report`].
 #![forbid(unsafe_code)]
 
+pub mod auth;
 mod calendar;
 pub mod codec;
+pub mod content;
 pub mod cookies;
 pub mod expr;
 pub mod extract;

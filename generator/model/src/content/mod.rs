@@ -1,0 +1,4 @@
+//! Content of requests, made of values that are known already.
+
+pub mod form;
+pub mod multipart;
