@@ -12,6 +12,7 @@ pub mod ledger;
 pub mod limit;
 pub mod outcome;
 pub mod plan;
+pub mod replay;
 pub mod report;
 pub mod request;
 pub mod sample;
