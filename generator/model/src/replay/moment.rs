@@ -185,7 +185,8 @@ mod tests {
         #[test]
         fn days_follow_each_other(year in 0i64..10_000, month in 1i64..13) {
             let first = days(year, month, 1).unwrap();
-            let before = if month == 1 { days(year - 1, 12, 31) } else { (28..32).filter_map(|d| days(year, month - 1, d)).max() };
+            let (year, month) = if month == 1 { (year - 1, 12) } else { (year, month - 1) };
+            let before = (28..32).filter_map(|day| days(year, month, day)).max();
             prop_assert_eq!(before, Some(first - 1));
         }
 
