@@ -20,6 +20,7 @@ pub mod limit;
 pub mod outcome;
 pub mod plan;
 pub mod random;
+pub mod replay;
 pub mod report;
 pub mod request;
 pub mod sample;

@@ -187,7 +187,8 @@ mod tests {
 
         #[test]
         fn shares_deal_out_all_users(users in users(), workers in 1u32..4, cores in 1u32..4) {
-            let shares = (0..workers).flat_map(|worker| (0..cores).map(move |core| Share { worker, workers, core, cores }));
+            let places = (0..workers).flat_map(|worker| (0..cores).map(move |core| (worker, core)));
+            let shares = places.map(|(worker, core)| Share { worker, workers, core, cores });
             let mut dealt: Vec<_> = shares.flat_map(|share| users.of_share(share)).collect();
             dealt.sort_unstable();
             prop_assert_eq!(dealt, (0..users.max_users()).collect::<Vec<_>>());

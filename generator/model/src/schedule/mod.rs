@@ -26,6 +26,9 @@ use crate::units::{Nanos, Rate};
 /// Positions are counted in this fraction of an arrival.
 const POSITION_BITS: u32 = 16;
 
+/// Phases that one call for steps adds at most: more would be a ramp, and take memory for each.
+pub const STEPS_MAX: usize = 10_000;
+
 /// How the gaps between arrivals are drawn.
 #[derive(Copy, Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -71,18 +74,14 @@ impl Schedule {
         }
     }
 
-    /// Adds phases of constant rate: `from`, `from + by`, ... up to and including `until`.
+    /// Adds phases of constant rate: `from`, `from + by`, ... up to and including `until`, at most [`STEPS_MAX`].
     #[must_use]
-    pub fn then_steps(mut self, from: Rate, by: Rate, every: Nanos, until: Rate) -> Self {
-        let mut rate = from;
-        while rate <= until {
-            self = self.then(Shape::Constant(rate), every);
-            match rate.0.checked_add(by.0) {
-                Some(next) if next > rate.0 => rate = Rate(next),
-                _ => break,
-            }
-        }
-        self
+    pub fn then_steps(self, from: Rate, by: Rate, every: Nanos, until: Rate) -> Self {
+        let next = |rate: &Rate| rate.0.checked_add(by.0).filter(|next| *next > rate.0).map(Rate);
+        std::iter::successors(Some(from), next)
+            .take_while(|rate| *rate <= until)
+            .take(STEPS_MAX)
+            .fold(self, |schedule, rate| schedule.then(Shape::Constant(rate), every))
     }
 
     /// Adds a phase that rises from a rate up to another, holds it, and falls back, in straight lines.
@@ -126,14 +125,16 @@ impl Schedule {
     }
 
     fn then_lines(self, lines: Option<Lines>, duration: Option<Nanos>) -> Self {
-        // Without any length there is nothing to add.
         let Some(lines) = lines else { return self };
         let duration = duration.unwrap_or(lines.length());
         self.then_course(Course::Lines(lines), duration)
     }
 
+    /// What has no length is no phase: its rate must not count.
     fn then_course(mut self, course: Course, duration: Nanos) -> Self {
-        self.phases.push(Phase { start: self.duration(), duration, course });
+        if duration > Nanos::ZERO {
+            self.phases.push(Phase { start: self.duration(), duration, course });
+        }
         self
     }
 

@@ -52,7 +52,9 @@ proptest! {
     }
 
     #[test]
-    fn the_count_of_any_window_is_exact(schedule in schedules(), a in 0u64..8_000_000_000, b in 0u64..8_000_000_000) {
+    fn the_count_of_any_window_is_exact(
+        schedule in schedules(), a in 0u64..8_000_000_000, b in 0u64..8_000_000_000,
+    ) {
         let (from, to) = (Nanos(a.min(b)), Nanos(a.max(b)));
         let inside = schedule.slots(0, 1).filter(|&time| time >= from && time < to).count() as u64;
         prop_assert_eq!(inside, schedule.count_before(to) - schedule.count_before(from));
@@ -122,15 +124,20 @@ fn the_longest_and_fastest_lines_stay_in_range() {
 }
 
 #[test]
-fn steps_are_constant_phases() {
-    let schedule = uniform().then_steps(
-        Rate::per_second(100),
-        Rate::per_second(100),
-        Nanos::from_secs(1),
-        Rate::per_second(300),
-    );
-    assert_eq!(schedule.count_before(Nanos::from_secs(3)), 600);
-    assert_eq!(schedule.duration(), Nanos::from_secs(3));
+fn steps_are_constant_phases_of_a_bounded_number() {
+    let steps = |from, by, until| {
+        uniform().then_steps(Rate::per_second(from), Rate(by), Nanos::from_secs(1), Rate::per_second(until))
+    };
+    for (schedule, slots, seconds) in [
+        (steps(100, 100_000, 300), 600, 3),
+        (steps(100, 100_000, 299), 300, 2),
+        (steps(100, 0, 300), 100, 1),
+        (steps(100, u64::MAX, 300), 100, 1),
+        (steps(300, 1, 100), 0, 0),
+    ] {
+        assert_eq!(schedule.expected(), (slots, Nanos::from_secs(seconds)));
+    }
+    assert_eq!(steps(0, 1, 10_000_000).duration(), Nanos::from_secs(STEPS_MAX as u64));
 }
 
 #[test]
@@ -205,6 +212,7 @@ fn a_pause_has_no_slots_and_no_gap() {
     }
     assert_eq!(uniform().then_pause(tenth).expected(), (0, tenth));
     assert_eq!(uniform().then_pause(tenth).widest_gap(), Nanos::ZERO);
+    assert_eq!(uniform().then(Shape::Constant(Rate(1)), Nanos::ZERO), uniform());
 }
 
 #[test]
