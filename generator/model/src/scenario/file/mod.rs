@@ -5,6 +5,11 @@
 //! written and are compiled with the plan. Nothing here is resolved: names of variables, flows, files and targets are
 //! looked up later.
 
+mod fault;
+mod tree;
+
+pub use fault::{FAULTS_MAX, Fault};
+
 use crate::limit::Limit;
 use crate::scenario::{StatusRange, TlsVersion};
 use crate::schedule::Arrivals;
