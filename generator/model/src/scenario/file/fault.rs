@@ -32,13 +32,18 @@ pub(super) struct Faults {
 
 impl Faults {
     pub(super) fn add(&mut self, at: Place, what: impl Into<String>, mend: impl Into<String>) {
-        if self.gathered.len() < GATHERED_MAX {
+        if self.has_room() {
             self.gathered.push(Fault { at, what: what.into(), mend: mend.into() });
         }
     }
 
     pub(super) fn push(&mut self, fault: Fault) {
         self.add(fault.at, fault.what, fault.mend);
+    }
+
+    /// Whether another one would be kept.
+    pub(super) fn has_room(&self) -> bool {
+        self.gathered.len() < GATHERED_MAX
     }
 
     pub(super) fn is_empty(&self) -> bool {

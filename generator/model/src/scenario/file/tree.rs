@@ -262,7 +262,12 @@ fn is_new(key: &Leaf, places: &mut BTreeMap<String, Place>, faults: &mut Faults)
     } else if let Some(first) = places.get(&key.text) {
         faults.add(
             key.at,
-            format!("the key {} stands here again; first at {}:{}", Shown(&key.text), first.line, first.column),
+            format!(
+                "the key {} stands here again; first at {}:{}",
+                Shown(&key.text),
+                first.line,
+                first.column
+            ),
             "leave one of them out",
         );
     } else {
@@ -409,9 +414,47 @@ mod tests {
     #[test]
     fn nothing_costs_more_than_it_is_long() {
         for piece in [
-            "[", "{", "{a: ", "[a, ", "- ", "? ", ": ", "-\n", "!", "!a ", "&a ", "*a ", "\"", "'", "'a\n\n", "#\n", "\t",
-            " ", "\n", "|\n", "a: |\n", "a: >\n\n\n", "%TAG ! a\n", "---\n", "...\n", "a\n", "a: \n", "\"a\": ", "{{", "[{",
-            "\u{2028}", "a: b: ", "[a: b, ", "'a': 'b', ", "]", "}", "\\", "\"\\", ",", "@", "`",
+            "[",
+            "{",
+            "{a: ",
+            "[a, ",
+            "- ",
+            "? ",
+            ": ",
+            "-\n",
+            "!",
+            "!a ",
+            "&a ",
+            "*a ",
+            "\"",
+            "'",
+            "'a\n\n",
+            "#\n",
+            "\t",
+            " ",
+            "\n",
+            "|\n",
+            "a: |\n",
+            "a: >\n\n\n",
+            "%TAG ! a\n",
+            "---\n",
+            "...\n",
+            "a\n",
+            "a: \n",
+            "\"a\": ",
+            "{{",
+            "[{",
+            "\u{2028}",
+            "a: b: ",
+            "[a: b, ",
+            "'a': 'b', ",
+            "]",
+            "}",
+            "\\",
+            "\"\\",
+            ",",
+            "@",
+            "`",
         ] {
             for begin in ["", "a: ", "a: [", "{", "- \"", "a: |\n "] {
                 let source = format!("{begin}{}", piece.repeat((SOURCE_BYTES_MAX - 8) / piece.len()));

@@ -55,7 +55,11 @@ pub(in super::super) static REQUEST: Object = Object::new(
         key("request", Shape::Text, "A request of another method to this path."),
         key("method", Shape::Name, "The method of a request, in capitals."),
         key("target", Shape::Name, "One of targets."),
-        key("name", Shape::Name, "The label in results; by default method and path with {} for each expression."),
+        key(
+            "name",
+            Shape::Name,
+            "The label in results; by default method and path with {} for each expression.",
+        ),
         TAGS,
         key("headers", Shape::Named(&Shape::Text), "Further headers."),
         key("query", Shape::Named(&Shape::Text), "Parameters to add to the path, encoded."),
@@ -103,9 +107,8 @@ pub(in super::super) static CHECK: Object = Object::new(
 )
 .with(&[Rule::Required("that")]);
 
-static THINK: Object =
-    Object::new("think", &[key("think", Shape::Span, "Wait, as a user does who reads.")])
-        .with(&[Rule::Required("think")]);
+static THINK: Object = Object::new("think", &[key("think", Shape::Span, "Wait, as a user does who reads.")])
+    .with(&[Rule::Required("think")]);
 
 static SET: Object =
     Object::new("set", &[key("set", Shape::Named(&Shape::Expression), "New values of variables.")])

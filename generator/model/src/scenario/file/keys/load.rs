@@ -7,8 +7,11 @@ pub(in super::super) const LOG_FORMATS: &[&str] = &["combined", "json"];
 
 pub(super) const PHASES: Shape = Shape::List(&Shape::Object(&PHASE));
 
-const ARRIVALS_KEY: Key =
-    key("arrivals", Shape::Word(ARRIVALS), "How gaps between arrivals are drawn; uniform where it is left out.");
+const ARRIVALS_KEY: Key = key(
+    "arrivals",
+    Shape::Word(ARRIVALS),
+    "How gaps between arrivals are drawn; uniform where it is left out.",
+);
 const MAX_CONNECTIONS: Key = key("max_connections", Shape::Count, "The most connections of an open load.");
 const MAX_BACKLOG: Key =
     key("max_backlog", Shape::Count, "Arrivals that may wait for a connection; past them they are dropped.");
@@ -33,7 +36,11 @@ pub(in super::super) static PHASE: Object = Object::new(
     "phase",
     &[
         key("open", Shape::Object(&OPEN), "Arrivals at a rate, however long answers take."),
-        key("closed", Shape::Object(&CLOSED), "So many virtual users, each with one iteration after the other."),
+        key(
+            "closed",
+            Shape::Object(&CLOSED),
+            "So many virtual users, each with one iteration after the other.",
+        ),
         key("steps", Shape::Object(&STEPS), "A rate that rises step by step."),
         key("spike", Shape::Object(&SPIKE), "From a rate up to another, held, and back."),
         key("sine", Shape::Object(&SINE), "A rate that swings around its mean."),
@@ -46,7 +53,8 @@ pub(in super::super) static PHASE: Object = Object::new(
 .with(&[Rule::OneOf(SHAPES)]);
 
 const FOR: Key = key("for", Shape::Duration, "How long it lasts.");
-const OVER: Key = key("over", Shape::Duration, "How long it lasts; the same as for, and reads better with a range.");
+const OVER: Key =
+    key("over", Shape::Duration, "How long it lasts; the same as for, and reads better with a range.");
 
 pub(in super::super) static OPEN: Object = Object::new(
     "open",
@@ -115,7 +123,12 @@ pub(in super::super) static SINE: Object = Object::new(
         FOR,
     ],
 )
-.with(&[Rule::Required("mean"), Rule::Required("amplitude"), Rule::Required("period"), Rule::Required("for")]);
+.with(&[
+    Rule::Required("mean"),
+    Rule::Required("amplitude"),
+    Rule::Required("period"),
+    Rule::Required("for"),
+]);
 
 pub(in super::super) static REPLAY: Object = Object::new(
     "replay",

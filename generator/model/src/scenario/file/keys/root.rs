@@ -148,7 +148,11 @@ pub(in super::super) static FEEDER: Object = Object::new(
         key("csv", Shape::File, "A CSV file whose first row has the names (RFC 4180)."),
         key("jsonl", Shape::File, "A file with one JSON object a line."),
         key("pick", Shape::Word(PICKS), "Which row an iteration gets; sequential where it is left out."),
-        key("on_end", Shape::Word(ON_ENDS), "What becomes of whoever finds no row left; stop where it is left out."),
+        key(
+            "on_end",
+            Shape::Word(ON_ENDS),
+            "What becomes of whoever finds no row left; stop where it is left out.",
+        ),
     ],
 )
 .with(&[Rule::OneOf(&["csv", "jsonl"])]);
