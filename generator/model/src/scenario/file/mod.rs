@@ -5,6 +5,16 @@
 //! written and are compiled with the plan. Nothing here is resolved: names of variables, flows, files and targets are
 //! looked up later.
 
+mod core_schema;
+mod fault;
+mod keys;
+mod read;
+mod secrets;
+mod tree;
+
+pub use fault::{FAULTS_MAX, Fault};
+pub use read::read;
+
 use crate::limit::Limit;
 use crate::scenario::{StatusRange, TlsVersion};
 use crate::schedule::Arrivals;
