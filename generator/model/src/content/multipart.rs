@@ -34,7 +34,8 @@ pub fn boundary(seed: u64) -> String {
     Sha256::digest(seed.to_le_bytes()).iter().map(letter).collect()
 }
 
-/// Appends the content: besides what the parts hold, less than 300 bytes for each.
+/// Appends the content. Besides what the parts hold, whose names may take three times their bytes, it is less
+/// than 300 bytes a part.
 ///
 /// # Errors
 /// A sentence, with nothing appended: the boundary occurs in a part, is not 1 to 70 letters, digits and
@@ -43,7 +44,7 @@ pub fn write(parts: &[Part<'_>], boundary: &str, out: &mut Vec<u8>) -> Result<()
     let is_boundary = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     if boundary.is_empty() || boundary.len() > BOUNDARY_MAX || !boundary.bytes().all(is_boundary) {
         return Err(format!(
-            "the boundary of the form is '{boundary}', expected 1 to {BOUNDARY_MAX} letters, digits and hyphens"
+            "the form's boundary is '{boundary}', expected 1 to {BOUNDARY_MAX} letters, digits and hyphens"
         ));
     }
     let start = out.len();
@@ -168,7 +169,10 @@ mod tests {
 
         #[test]
         fn parts_come_back_between_the_boundaries(
-            parts in prop::collection::vec(("[a-z\"\r\n]{0,6}", prop::collection::vec(any::<u8>(), 0..40)), 0..5),
+            parts in prop::collection::vec(
+                ("[a-z\"\r\n]{0,6}", prop::collection::vec(any::<u8>(), 0..40)),
+                0..5,
+            ),
             seed in any::<u64>(),
         ) {
             let given: Vec<_> =

@@ -26,10 +26,15 @@ pub(super) fn check(source: &str) -> Result<(), String> {
             "uses a pattern; choose the values by their place and look at them with `regex`".to_owned()
         );
     }
-    brackets(&words)
+    let has_list = brackets(&words)?;
+    if has_list && words.contains("..") {
+        return Err("lists selectors and goes down with `..`; keep one of the two".to_owned());
+    }
+    Ok(())
 }
 
-fn brackets(words: &str) -> Result<(), String> {
+/// Whether there is a list of selectors.
+fn brackets(words: &str) -> Result<bool, String> {
     // Where each open bracket began.
     let mut open = Vec::new();
     let mut list = None;
@@ -61,7 +66,7 @@ fn brackets(words: &str) -> Result<(), String> {
     if selectors > SELECTORS_MAX {
         return Err(format!("lists {selectors} selectors; at most {SELECTORS_MAX} are allowed"));
     }
-    Ok(())
+    Ok(list.is_some())
 }
 
 /// The source without what stands in quotes.
@@ -105,6 +110,7 @@ mod tests {
         check("$[0,1,2,3,4,5,6,7,8]", Some("lists 9 selectors"));
         check("$[*,*][*,*]", Some("more than one pair"));
         check("$[?@[0,1] || @[2,3]]", Some("more than one pair"));
+        check("$..[0,1]", Some("keep one of the two"));
         check("$[?match(@.a, 'x')]", Some("`regex`"));
         check("$[?search( @.a, 'x')]", Some("`regex`"));
         check("$[?length(@.a) > 2 && count(@.*) == 1]", None);
