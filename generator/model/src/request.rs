@@ -129,25 +129,28 @@ pub(crate) fn render(scenario: &Scenario, url: &Url, body: &[u8]) -> Result<Requ
     })
 }
 
+/// The fields that every request has unless it says otherwise.
+pub(crate) fn default_fields(url: &Url, compressed: bool) -> Vec<(String, String)> {
+    let mut fields = vec![
+        ("Host".to_owned(), authority(url)),
+        ("User-Agent".to_owned(), concat!("brunt/", env!("CARGO_PKG_VERSION")).to_owned()),
+        ("Accept".to_owned(), "*/*".to_owned()),
+    ];
+    if compressed {
+        fields.push(("Accept-Encoding".to_owned(), CODINGS.to_owned()));
+    }
+    fields
+}
+
 /// The fields of both versions, `Host` first.
 fn common_fields(scenario: &Scenario, url: &Url, expects_continue: bool) -> Vec<(String, String)> {
     let spec = &scenario.request;
     let has = |name: &str| spec.headers.iter().any(|(given, _)| given.eq_ignore_ascii_case(name));
-    let mut fields = Vec::new();
-    let mut default = |name: &str, value: String| {
-        if !has(name) {
-            fields.push((name.to_owned(), value));
-        }
-    };
-    default("Host", authority(url));
-    default("User-Agent", concat!("brunt/", env!("CARGO_PKG_VERSION")).to_owned());
-    default("Accept", "*/*".to_owned());
-    if scenario.http.compressed {
-        default("Accept-Encoding", CODINGS.to_owned());
-    }
+    let mut fields = default_fields(url, scenario.http.compressed);
     if expects_continue {
-        default("Expect", "100-continue".to_owned());
+        fields.push(("Expect".to_owned(), "100-continue".to_owned()));
     }
+    fields.retain(|(name, _)| !has(name));
     fields.extend(spec.headers.iter().cloned());
     fields
 }
@@ -236,24 +239,34 @@ fn check_headers(spec: &RequestSpec) -> Result<(), PlanError> {
         if !is_token(name) || !printable {
             return Err(PlanError::Header(format!("{name}: {}", value.escape_debug())));
         }
-        let reserved = [
-            "content-length",
-            "transfer-encoding",
-            "connection",
-            "upgrade",
-            "http2-settings",
-            "keep-alive",
-            "proxy-connection",
-        ];
-        if reserved.iter().any(|reserved| name.eq_ignore_ascii_case(reserved)) {
+        if is_reserved_field(name) {
             return Err(PlanError::ReservedHeader(name.clone()));
         }
     }
     Ok(())
 }
 
+/// A field that is made from the body and the connection.
+pub(crate) fn is_reserved_field(name: &str) -> bool {
+    let reserved = [
+        "content-length",
+        "transfer-encoding",
+        "connection",
+        "upgrade",
+        "http2-settings",
+        "keep-alive",
+        "proxy-connection",
+    ];
+    reserved.iter().any(|reserved| name.eq_ignore_ascii_case(reserved))
+}
+
+/// SHA-256 in hex.
+pub(crate) fn digest(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
 pub(crate) fn digest_of_bytes<S: Serializer>(bytes: &Arc<[u8]>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&hex(&Sha256::digest(bytes)))
+    serializer.serialize_str(&digest(bytes))
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {

@@ -4,10 +4,14 @@
 //! looks at anything but these tables.
 
 pub mod call;
+pub mod compile;
+
+use std::sync::Arc;
 
 use serde::Serialize;
 
 use crate::expr::{Expr, Value};
+use crate::feeder::Table;
 use crate::request::Request;
 use crate::scenario::file::{OnEnd, Pick};
 use crate::units::Nanos;
@@ -68,16 +72,16 @@ pub struct Span {
     pub to: Nanos,
 }
 
-/// Where a script's rows come from. The rows themselves are [`crate::plan::Inputs`].
+/// Where a script's rows come from.
 #[derive(Clone, Debug, Serialize)]
 pub struct FeederPlan {
     pub name: String,
-    #[serde(skip)]
     pub pick: Pick,
-    #[serde(skip)]
     pub on_end: OnEnd,
     /// SHA-256 of the file, in hex.
     pub digest: String,
+    #[serde(skip)]
+    pub table: Arc<Table>,
 }
 
 /// One operation of a flow. Positions are indices of its steps; the end of the steps is the end of the flow.

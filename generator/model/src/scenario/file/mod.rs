@@ -186,7 +186,7 @@ pub enum DataFormat {
     JsonLines,
 }
 
-#[derive(Copy, Clone, PartialEq, Eq, Default, Debug)]
+#[derive(Copy, Clone, PartialEq, Eq, Default, Debug, serde::Serialize)]
 pub enum Pick {
     /// Iteration `n` of the run gets row `n`.
     #[default]
@@ -197,7 +197,7 @@ pub enum Pick {
 }
 
 /// What becomes of whoever finds no row left.
-#[derive(Copy, Clone, PartialEq, Eq, Default, Debug)]
+#[derive(Copy, Clone, PartialEq, Eq, Default, Debug, serde::Serialize)]
 pub enum OnEnd {
     #[default]
     Stop,

@@ -1,0 +1,245 @@
+//! A scenario file's flows to a script: names looked up, expressions compiled, and of each request put together what is
+//! the same each time. All that is wrong is found at once.
+
+mod body;
+mod call;
+mod names;
+mod pieces;
+mod steps;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use url::Url;
+
+use self::names::Names;
+use super::call::Call;
+use super::{FeederPlan, Flow, Script, Span};
+use crate::expr::{self, Expr, ExprError, Stage, Template, Value};
+use crate::feeder::Table;
+use crate::request::digest;
+use crate::scenario::file::{self, FAULTS_MAX, Fault, File, Located, Place, Scalar};
+
+/// Files that a scenario names, by the name that it gives them.
+pub type Files = BTreeMap<String, Vec<u8>>;
+
+/// What a script is compiled for.
+#[derive(Copy, Clone, Debug)]
+pub struct Frame<'a> {
+    /// What requests are relative to.
+    pub target: &'a Url,
+    /// HTTP/2.
+    pub multiplexed: bool,
+    /// Connections are closed after each answer.
+    pub closes: bool,
+    /// Content codings are asked for and undone.
+    pub compressed: bool,
+    /// Flows and requests with one of these tags only; empty means all.
+    pub tags: &'a [String],
+    /// None with one of these.
+    pub exclude_tags: &'a [String],
+}
+
+struct Compiler<'a> {
+    file: &'a File,
+    files: &'a Files,
+    frame: Frame<'a>,
+    names: Names,
+    labels: Vec<String>,
+    tags: Vec<Vec<String>>,
+    calls: Vec<Call>,
+    faults: Vec<Fault>,
+}
+
+/// Compiles the flows of a file.
+///
+/// # Errors
+/// All that is wrong, in order of place.
+pub fn compile(file: &File, frame: Frame<'_>, files: &Files) -> Result<Script, Vec<Fault>> {
+    let mut compiler = Compiler {
+        file,
+        files,
+        frame,
+        names: Names::default(),
+        labels: Vec::new(),
+        tags: Vec::new(),
+        calls: Vec::new(),
+        faults: Vec::new(),
+    };
+    let script = compiler.script();
+    let mut faults = compiler.faults;
+    if faults.is_empty() {
+        return Ok(script);
+    }
+    faults.sort_by_key(|fault| fault.at);
+    faults.truncate(FAULTS_MAX);
+    Err(faults)
+}
+
+impl<'a> Compiler<'a> {
+    fn fault(&mut self, at: Place, what: impl Into<String>, mend: impl Into<String>) {
+        self.faults.push(Fault { at, what: what.into(), mend: mend.into() });
+    }
+
+    fn script(&mut self) -> Script {
+        let feeders = self.feeders();
+        let initial = self.variables();
+        for (at, what) in self.left_out() {
+            self.fault(at, format!("{what} cannot be run yet"), "leave it out");
+        }
+        let on_start = self.steps(&self.file.on_start, &[]);
+        let flows: Vec<_> = self.file.flows.iter().filter_map(|(name, flow)| self.flow(name, flow)).collect();
+        if self.faults.is_empty() && !flows.iter().any(|flow| flow.weight > 0) {
+            let mend = "add one under `flows:`, with a weight above 0 and the tags that are asked for";
+            self.fault(Place { line: 1, column: 1 }, "there is no flow to run", mend);
+        }
+        Script {
+            names: std::mem::take(&mut self.labels),
+            tags: std::mem::take(&mut self.tags),
+            calls: std::mem::take(&mut self.calls),
+            flows,
+            on_start,
+            variables: self.names.variables().to_vec(),
+            initial,
+            feeders,
+            secrets: self.names.secrets(),
+            cookies: self.file.http.cookies.unwrap_or(true),
+        }
+    }
+
+    /// What files can say and runs cannot do.
+    fn left_out(&self) -> Vec<(Place, &'static str)> {
+        let file = self.file;
+        let places = [
+            (file.targets.first().map(|(name, _)| name.at), "a second target"),
+            (file.on_stop.first().map(|step| step.at), "`on_stop`"),
+            (file.setup.first().map(|step| step.at), "`setup`"),
+            (file.teardown.first().map(|step| step.at), "`teardown`"),
+        ];
+        places.into_iter().filter_map(|(at, what)| at.map(|at| (at, what))).collect()
+    }
+
+    fn feeders(&mut self) -> Vec<FeederPlan> {
+        let mut feeders = Vec::new();
+        for (name, feeder) in &self.file.data {
+            if expr::is_reserved(&name.value) {
+                self.fault(
+                    name.at,
+                    format!("'{}' means something else in expressions", name.value),
+                    "name it otherwise",
+                );
+            }
+            let Some(bytes) = self.file_bytes(&feeder.file) else { continue };
+            match Table::read(bytes, feeder.format) {
+                Err(error) => {
+                    let what = format!("line {} of {}: {}", error.line, feeder.file.value, error.what);
+                    self.fault(feeder.file.at, what, error.mend);
+                }
+                Ok(table) => {
+                    self.names.add_feeder(&name.value, table.columns());
+                    feeders.push(FeederPlan {
+                        name: name.value.clone(),
+                        pick: feeder.pick,
+                        on_end: feeder.on_end,
+                        digest: digest(bytes),
+                        table: Arc::new(table),
+                    });
+                }
+            }
+        }
+        feeders
+    }
+
+    fn file_bytes(&mut self, name: &Located<String>) -> Option<&'a [u8]> {
+        let bytes = self.files.get(&name.value).map(Vec::as_slice);
+        if bytes.is_none() {
+            let what = format!("the file '{}' was not read", name.value);
+            self.fault(name.at, what, "give a path relative to the scenario's folder");
+        }
+        bytes
+    }
+
+    /// All names of variables; what `vars` sets at the beginning of an iteration.
+    fn variables(&mut self) -> Vec<(u16, Expr)> {
+        let mut initial = Vec::new();
+        for name in steps::assigned(self.file) {
+            self.names.add_variable(&name.value);
+        }
+        for (name, scalar) in &self.file.vars {
+            if expr::is_reserved(&name.value) {
+                self.fault(
+                    name.at,
+                    format!("'{}' means something else in expressions", name.value),
+                    "name it otherwise",
+                );
+                continue;
+            }
+            match scalar {
+                Scalar::Text(text) if text.value.contains("{{") => {
+                    let source = pieces::source_of(&text.value);
+                    let compiled = Template::compile(&text.value, &self.names, Stage::Request)
+                        .and_then(|_| Expr::compile(&source, &self.names, Stage::Request));
+                    let variable = self.names.add_variable(&name.value);
+                    match compiled {
+                        Ok(expr) => initial.push((variable, expr)),
+                        Err(error) => self.expr_fault(text.at, error),
+                    }
+                }
+                scalar => self.constant(name, scalar, &mut initial),
+            }
+        }
+        initial
+    }
+
+    /// A constant is part of expressions, unless a flow gives it other values.
+    fn constant(&mut self, name: &file::Name, scalar: &Scalar, initial: &mut Vec<(u16, Expr)>) {
+        let value = value_of(scalar);
+        let Some(variable) = self.names.variable(&name.value) else {
+            self.names.add_constant(&name.value, value);
+            return;
+        };
+        match Expr::compile(&pieces::literal(&value), &self.names, Stage::Request) {
+            Ok(expr) => initial.push((variable, expr)),
+            Err(error) => self.expr_fault(name.at, error),
+        }
+    }
+
+    fn expr_fault(&mut self, at: Place, error: ExprError) {
+        let column = at.column.saturating_add(u32::try_from(error.offset).unwrap_or(0));
+        self.fault(Place { column, ..at }, error.what, error.mend);
+    }
+
+    fn flow(&mut self, name: &file::Name, flow: &file::Flow) -> Option<Flow> {
+        if !self.is_wanted(&flow.tags) {
+            return None;
+        }
+        let steps = self.steps(&flow.steps, &flow.tags);
+        Some(Flow {
+            name: name.value.clone(),
+            weight: flow.weight.unwrap_or(1),
+            pacing: flow.pacing.as_ref().map(|span| span_of(span.value)),
+            ends_on_error: flow.on_error == file::OnError::End,
+            steps,
+        })
+    }
+
+    /// Of flows and requests those with the tags that are asked for; a request of a flow that was asked for is too.
+    fn is_wanted(&self, tags: &[String]) -> bool {
+        let any = |wanted: &[String]| tags.iter().any(|tag| wanted.contains(tag));
+        (self.frame.tags.is_empty() || any(self.frame.tags)) && !any(self.frame.exclude_tags)
+    }
+}
+
+fn span_of(span: file::Span) -> Span {
+    Span { from: span.from, to: span.to }
+}
+
+fn value_of(scalar: &Scalar) -> Value {
+    match scalar {
+        Scalar::Null => Value::Null,
+        Scalar::Bool(value) => Value::Bool(*value),
+        Scalar::Int(value) => Value::Int(*value),
+        Scalar::Float(value) => Value::Float(*value),
+        Scalar::Text(text) => Value::Text(text.value.as_str().into()),
+    }
+}

@@ -1,0 +1,231 @@
+//! Steps to operations: blocks become jumps.
+
+use super::{Compiler, span_of, value_of};
+use crate::expr::{Expr, Stage, Type};
+use crate::scenario::file::{self, File, Located, Name, Scalar, Step};
+use crate::script::{LOOPS_MAX, Literal, OPS_MAX, Op};
+
+/// Rounds of a `while` that says nothing of it.
+const ROUNDS: u32 = 1_000;
+
+/// Operations under way.
+struct Block<'t> {
+    ops: Vec<Op>,
+    tags: &'t [String],
+    /// Loops around the present place.
+    depth: usize,
+}
+
+impl Block<'_> {
+    fn here(&self) -> u32 {
+        u32::try_from(self.ops.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Adds a jump whose end is not known yet; its place.
+    fn hole(&mut self, op: Op) -> usize {
+        self.ops.push(op);
+        self.ops.len() - 1
+    }
+
+    /// The jump at `hole` leads here.
+    fn land(&mut self, hole: usize) {
+        let here = self.here();
+        match &mut self.ops[hole] {
+            Op::Jump(to) | Op::JumpUnless(_, to) | Op::Round(_, to) => *to = here,
+            _ => {}
+        }
+    }
+}
+
+impl Compiler<'_> {
+    pub(super) fn steps(&mut self, steps: &[Located<Step>], tags: &[String]) -> Vec<Op> {
+        let mut block = Block { ops: Vec::new(), tags, depth: 0 };
+        self.block(steps, &mut block);
+        if block.ops.len() > OPS_MAX
+            && let Some(step) = steps.first()
+        {
+            let what =
+                format!("these steps make {} operations, and at most {OPS_MAX} are allowed", block.ops.len());
+            self.fault(step.at, what, "use `repeat`, or data");
+        }
+        block.ops
+    }
+
+    fn block(&mut self, steps: &[Located<Step>], block: &mut Block<'_>) {
+        for step in steps {
+            self.step(step, block);
+        }
+    }
+
+    fn step(&mut self, step: &Located<Step>, block: &mut Block<'_>) {
+        match &step.value {
+            Step::Request(request) => {
+                if let Some(call) = self.call(request, step.at, block.tags) {
+                    block.ops.push(Op::Call(call));
+                }
+            }
+            Step::Think(span) => block.ops.push(Op::Think(span_of(*span))),
+            Step::Set(entries) => {
+                for (name, source) in entries {
+                    let variable = self.names.add_variable(&name.value);
+                    if let Some(expr) = self.expr(source, Stage::Request, None) {
+                        block.ops.push(Op::Set(variable, expr));
+                    }
+                }
+            }
+            Step::Group { name, steps } => {
+                let tags: Vec<_> = block.tags.iter().cloned().chain([name.value.clone()]).collect();
+                let mut inner =
+                    Block { ops: std::mem::take(&mut block.ops), tags: &tags, depth: block.depth };
+                self.block(steps, &mut inner);
+                block.ops = inner.ops;
+            }
+            Step::Repeat { times, steps } => {
+                let times = self.expr(times, Stage::Request, Some(Type::Int));
+                self.rounds(step, times, None, steps, block);
+            }
+            Step::While { condition, max, steps } => {
+                let rounds = max.unwrap_or(ROUNDS).to_string();
+                let max = self.expr(&Located::new(rounds, step.at), Stage::Request, None);
+                let condition = self.expr(condition, Stage::Request, Some(Type::Bool));
+                self.rounds(step, max, condition, steps, block);
+            }
+            Step::If { condition, then, otherwise } => {
+                let Some(condition) = self.expr(condition, Stage::Request, Some(Type::Bool)) else { return };
+                let unless = block.hole(Op::JumpUnless(condition, 0));
+                self.block(then, block);
+                let end = block.hole(Op::Jump(0));
+                block.land(unless);
+                self.block(otherwise, block);
+                block.land(end);
+            }
+            Step::Random(ways) => self.random(ways, block),
+            Step::Switch { on, cases, otherwise } => self.switch(on, cases, otherwise, block),
+            Step::Parallel(_) => {
+                self.fault(step.at, "`parallel` cannot be run yet", "make the requests one after the other");
+            }
+        }
+    }
+
+    /// A loop of so many rounds, each only while a condition holds.
+    fn rounds(
+        &mut self,
+        step: &Located<Step>,
+        times: Option<Expr>,
+        condition: Option<Expr>,
+        steps: &[Located<Step>],
+        block: &mut Block<'_>,
+    ) {
+        if block.depth == LOOPS_MAX {
+            self.fault(
+                step.at,
+                format!("there are more than {LOOPS_MAX} loops within loops"),
+                "take some apart",
+            );
+            return;
+        }
+        let Some(times) = times else { return };
+        let counter = u8::try_from(block.depth).unwrap_or(u8::MAX);
+        block.depth += 1;
+        block.ops.push(Op::Count(counter, times));
+        let again = block.here();
+        let done = block.hole(Op::Round(counter, 0));
+        let unless = condition.map(|condition| block.hole(Op::JumpUnless(condition, 0)));
+        self.block(steps, block);
+        block.ops.push(Op::Jump(again));
+        block.land(done);
+        unless.into_iter().for_each(|hole| block.land(hole));
+        block.depth -= 1;
+    }
+
+    fn random(&mut self, ways: &[(u32, Vec<Located<Step>>)], block: &mut Block<'_>) {
+        let draw = block.hole(Op::Draw(Vec::new()));
+        let (mut sum, mut targets, mut ends) = (0u32, Vec::new(), Vec::new());
+        for (weight, steps) in ways {
+            sum = sum.saturating_add(*weight);
+            targets.push((sum, block.here()));
+            self.block(steps, block);
+            ends.push(block.hole(Op::Jump(0)));
+        }
+        ends.into_iter().for_each(|hole| block.land(hole));
+        block.ops[draw] = Op::Draw(targets);
+    }
+
+    fn switch(
+        &mut self,
+        on: &file::Expr,
+        cases: &[(Scalar, Vec<Located<Step>>)],
+        otherwise: &[Located<Step>],
+        block: &mut Block<'_>,
+    ) {
+        let Some(on) = self.expr(on, Stage::Request, None) else { return };
+        let switch = block.hole(Op::Jump(0));
+        let (mut targets, mut ends) = (Vec::new(), Vec::new());
+        for (value, steps) in cases {
+            targets.push((Literal(value_of(value)), block.here()));
+            self.block(steps, block);
+            ends.push(block.hole(Op::Jump(0)));
+        }
+        let other = block.here();
+        self.block(otherwise, block);
+        ends.into_iter().for_each(|hole| block.land(hole));
+        block.ops[switch] = Op::Switch(on, targets, other);
+    }
+
+    /// Compiles an expression, which is of a type where one is wanted.
+    pub(super) fn expr(&mut self, source: &file::Expr, stage: Stage, wanted: Option<Type>) -> Option<Expr> {
+        match Expr::compile(&source.value, &self.names, stage) {
+            Err(error) => {
+                self.expr_fault(source.at, error);
+                None
+            }
+            Ok(expr) if wanted.is_some_and(|wanted| ![wanted, Type::Any].contains(&expr.type_of())) => {
+                let wanted = wanted.unwrap_or(Type::Any);
+                let what = format!("this is {}, where {wanted} is wanted", expr.type_of());
+                let mend =
+                    if wanted == Type::Bool { "compare it with something" } else { "write an integer" };
+                self.fault(source.at, what, mend);
+                None
+            }
+            Ok(expr) => Some(expr),
+        }
+    }
+}
+
+/// The names that flows give values to.
+pub(super) fn assigned(file: &File) -> Vec<&Name> {
+    let mut names = Vec::new();
+    for steps in [&file.setup, &file.on_start, &file.on_stop, &file.teardown] {
+        assigned_in(steps, &mut names);
+    }
+    file.flows.iter().for_each(|(_, flow)| assigned_in(&flow.steps, &mut names));
+    names
+}
+
+/// The reader bounds how deep steps nest.
+fn assigned_in<'f>(steps: &'f [Located<Step>], names: &mut Vec<&'f Name>) {
+    for step in steps {
+        match &step.value {
+            Step::Request(request) => names.extend(request.save.iter().map(|(name, _)| name)),
+            Step::Parallel(requests) => {
+                requests
+                    .iter()
+                    .for_each(|request| names.extend(request.value.save.iter().map(|(name, _)| name)));
+            }
+            Step::Set(entries) => names.extend(entries.iter().map(|(name, _)| name)),
+            Step::Think(_) => {}
+            Step::Group { steps, .. } | Step::Repeat { steps, .. } | Step::While { steps, .. } => {
+                assigned_in(steps, names);
+            }
+            Step::If { then, otherwise, .. } => {
+                assigned_in(then, names);
+                assigned_in(otherwise, names);
+            }
+            Step::Random(ways) => ways.iter().for_each(|(_, steps)| assigned_in(steps, names)),
+            Step::Switch { cases, otherwise, .. } => {
+                cases.iter().for_each(|(_, steps)| assigned_in(steps, names));
+                assigned_in(otherwise, names);
+            }
+        }
+    }
+}
