@@ -114,7 +114,7 @@ fn memory_timed(
     address: SocketAddr,
     timing: Option<Arc<Timing>>,
 ) -> Vec<Memory> {
-    let inputs = Inputs { addresses: vec![address], body: Vec::new() };
+    let inputs = Inputs { addresses: vec![address], ..Inputs::default() };
     let plan = Arc::new(compile(scenario, &inputs).unwrap());
     let parts = Parts {
         io,

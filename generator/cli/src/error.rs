@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 
 use brunt_model::plan::PlanError;
+use brunt_model::scenario::file::Fault;
 
 use crate::engine::Failure;
 use crate::exit::Exit;
@@ -18,6 +19,11 @@ pub(crate) enum CommandError {
     Usage(String),
     #[error("{0}")]
     Plan(PlanError),
+    /// Each fault on a line of its own.
+    #[error("{}", shown(path, faults))]
+    Scenario { path: PathBuf, faults: Vec<Fault> },
+    #[error("{0}")]
+    Configuration(String),
     #[error("{0}")]
     Lookup(LookupError),
     #[error("{0}")]
@@ -39,6 +45,11 @@ pub(crate) enum CommandError {
     System { what: &'static str, cause: std::io::Error },
 }
 
+fn shown(path: &std::path::Path, faults: &[Fault]) -> String {
+    let lines: Vec<_> = faults.iter().map(|fault| format!("{}:{fault}", path.display())).collect();
+    lines.join("\nerror: ")
+}
+
 impl CommandError {
     pub(crate) fn system(what: &'static str) -> impl FnOnce(std::io::Error) -> Self {
         move |cause| Self::System { what, cause }
@@ -50,6 +61,7 @@ impl CommandError {
             | Self::Lookup(LookupError::Name { .. } | LookupError::Late(_)) => Exit::Unreachable,
             Self::Usage(_) | Self::Plan(_) => Exit::Usage,
             Self::Refused(_) => Exit::Refused,
+            Self::Scenario { .. } | Self::Configuration(_) => Exit::Configuration,
             Self::FileLimit { .. } | Self::Stored { .. } | Self::Listen { .. } | Self::Pem(_) => {
                 Exit::Configuration
             }

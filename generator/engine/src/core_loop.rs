@@ -515,6 +515,10 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         }
     }
 
+    pub(crate) const fn t0(&self) -> u64 {
+        self.progress.t0
+    }
+
     /// The interval that is being filled.
     const fn tick(&self) -> u64 {
         (self.progress.next_tick - self.progress.t0) / self.settings.interval_ns - 1

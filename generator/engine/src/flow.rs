@@ -5,6 +5,7 @@
 
 use brunt_model::expr::Value;
 use brunt_model::outcome::{ErrorKind, Outcome};
+use brunt_model::plan::Load;
 use brunt_model::random::Random;
 use brunt_model::sample::{Kernel, Sample};
 use brunt_model::script::call::Call;
@@ -17,7 +18,7 @@ use crate::lane::{Job, LaneId, Phase};
 use crate::limits::EMPTY_ITERATION_NS;
 use crate::settings::Work;
 use crate::sight::View;
-use crate::users::{Begun, State, User};
+use crate::users::{Begun, State, Turn, User};
 
 /// The end of a user's steps.
 pub(crate) const END: u32 = u32::MAX;
@@ -48,14 +49,19 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             return self.place(lane, intended);
         }
         let plan = &self.settings.plan;
-        if !self.users.begins_anew(lane) {
-            return; // It has retired.
+        let Load::Closed { shape, .. } = &plan.load else { return };
+        let t0 = self.t0();
+        match self.users.turn(lane, shape.as_ref(), intended.saturating_sub(t0)) {
+            Turn::Now => {}
+            Turn::At(from) => return self.users.sleep(lane, State::Pausing, t0.saturating_add(from)),
+            Turn::Over => return self.users.retire(lane),
+            Turn::Never => return,
         }
         if self.users.begin_start(lane, &plan.script) {
             return self.go_on(lane, Job::begun_at(intended), intended);
         }
         let number = self.peek_number();
-        match self.users.begin(lane, &plan.script, number, intended, &self.data) {
+        match self.users.begin(lane, &plan.script, number, intended) {
             Begun::Yes => {
                 self.take_iteration(intended);
                 self.set_initial(lane, intended);
@@ -77,7 +83,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
     pub(crate) fn begin_arrival(&mut self, lane: LaneId, number: u64, job: Job, now: u64) {
         let plan = &self.settings.plan;
         self.users.arrive(lane, number);
-        match self.users.begin(lane, &plan.script, number, job.intended, &self.data) {
+        match self.users.begin(lane, &plan.script, number, job.intended) {
             Begun::Yes => {
                 self.users.begin_start(lane, &plan.script);
                 self.set_initial(lane, job.intended);
@@ -96,7 +102,10 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         let plan = &self.settings.plan;
         let User { memory, random, .. } = self.users.get(lane);
         for (variable, expr) in &plan.script.initial {
-            let value = expr.evaluate(&View { memory, data: &self.data, now, answer: None }, random);
+            let value = expr.evaluate(
+                &View { memory, data: &self.data, script: &plan.script, now, answer: None },
+                random,
+            );
             memory.variables[usize::from(*variable)] = value;
         }
     }
@@ -143,7 +152,10 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             user.at += 1;
             let User { memory, random, at, counters, .. } = user;
             let mut value = |expr: &brunt_model::expr::Expr| {
-                expr.evaluate(&View { memory, data: &self.data, now, answer: None }, random)
+                expr.evaluate(
+                    &View { memory, data: &self.data, script: &plan.script, now, answer: None },
+                    random,
+                )
             };
             match op {
                 Op::Call(call) => {
@@ -201,7 +213,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         let plan = &self.settings.plan;
         let number = usize::from(self.lanes.at(lane).request);
         let User { memory, random, .. } = self.users.get(lane);
-        let sight = View { memory, data: &self.data, now, answer: None };
+        let sight = View { memory, data: &self.data, script: &plan.script, now, answer: None };
         self.target.now_s = self.data.wall_at_zero_ns.saturating_add_unsigned(now) / 1_000_000_000;
         let wants = self.requests[number].wants();
         let (call, two) = (&plan.script.calls[number], self.settings.multiplexed);

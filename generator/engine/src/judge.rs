@@ -5,6 +5,7 @@ use brunt_model::expr::Value;
 use brunt_model::outcome::{ErrorKind, Outcome};
 use brunt_model::plan::Plan;
 use brunt_model::random::Random;
+use brunt_model::script::Script;
 use brunt_model::script::call::{Call, Probe};
 use brunt_model::snapshot::judge;
 
@@ -17,6 +18,14 @@ use crate::io::Driver;
 use crate::lane::LaneId;
 use crate::sight::{AnswerView, Data, Memory, View, fields};
 use crate::users::User;
+
+/// What probes see beside the answer and the user.
+#[derive(Copy, Clone)]
+struct At<'a> {
+    data: &'a Data,
+    script: &'a Script,
+    now: u64,
+}
 
 /// Does a whole answer with this status count as completed?
 fn accepts(plan: &Plan, call: &Call, status: u16) -> bool {
@@ -58,15 +67,15 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             response_ns: now.saturating_sub(intended),
             first_byte_ns: lane.first_byte.saturating_sub(lane.sent),
         };
-        let data = &self.data;
-        let failed = check(call, memory, random, (data, now), &view);
+        let at = At { data: &self.data, script: &plan.script, now };
+        let failed = check(call, memory, random, at, &view);
         let all = call.checks.len() as u64;
         self.recorder.record_checks(usize::from(call.name), all - failed, failed, intended);
         if failed > 0 {
             return Outcome::Rejected(answer.status, ErrorKind::CheckFailed);
         }
         for (variable, probe) in &call.saves {
-            match probed(probe, memory, random, (data, now), &view) {
+            match probed(probe, memory, random, at, &view) {
                 Value::Null => return Outcome::Rejected(answer.status, ErrorKind::ExtractFailed),
                 value => memory.variables[usize::from(*variable)] = value,
             }
@@ -76,7 +85,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
 }
 
 /// How many of the checks do not hold.
-fn check(call: &Call, memory: &Memory, random: &mut Random, at: (&Data, u64), view: &AnswerView<'_>) -> u64 {
+fn check(call: &Call, memory: &Memory, random: &mut Random, at: At<'_>, view: &AnswerView<'_>) -> u64 {
     let holds =
         |that: &Probe, random: &mut Random| probed(that, memory, random, at, view) == Value::Bool(true);
     call.checks.iter().filter(|check| !holds(&check.that, random)).count() as u64
@@ -86,11 +95,11 @@ fn probed(
     probe: &Probe,
     memory: &Memory,
     random: &mut Random,
-    (data, now): (&Data, u64),
+    At { data, script, now }: At<'_>,
     view: &AnswerView<'_>,
 ) -> Value {
     let view = AnswerView { cookies: &memory.cookies, paths: &probe.paths, ..*view };
-    probe.expr.evaluate(&View { memory, data, now, answer: Some(&view) }, random)
+    probe.expr.evaluate(&View { memory, data, script, now, answer: Some(&view) }, random)
 }
 
 fn take_cookies(kept: Kept<'_>, call: &Call, target: &Place, jar: &mut Jar) {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use brunt_model::plan::{Endpoint, Load, Plan, Protocol};
 use brunt_model::request::Request;
 use brunt_model::split::Share;
+use brunt_model::units::Nanos;
 
 use crate::Pace;
 use crate::conn::Wants;
@@ -89,6 +90,9 @@ pub(crate) struct Settings {
 impl Settings {
     pub(crate) fn new(plan: &Arc<Plan>, share: Share, pace: Pace) -> Self {
         let connects_ahead = match plan.load {
+            Load::Closed { shape: Some(ref shape), .. } => {
+                share.of(u64::from(shape.users.active_at(Nanos::ZERO)))
+            }
             Load::Closed { connections, .. } => share.of(u64::from(connections)),
             Load::Open { warm_connections, .. } => share.of(u64::from(warm_connections)),
         };

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use brunt_model::cookies::Jar;
 use brunt_model::expr::{Answer, Sight, Value};
 use brunt_model::extract::{Found, JsonPath};
-use brunt_model::feeder::Table;
 use brunt_model::script::Script;
 
 use crate::conn::Kept;
@@ -13,8 +12,6 @@ use crate::conn::Kept;
 /// What a run's expressions see beside the plan: none of it is part of a plan.
 #[derive(Clone, Default)]
 pub struct Data {
-    /// By feeder of the script.
-    pub tables: Arc<[Table]>,
     /// By secret of the script.
     pub secrets: Arc<[String]>,
     /// Wall time where the engine's clock is 0, in nanoseconds since 1970.
@@ -52,6 +49,7 @@ impl Memory {
 pub(crate) struct View<'a> {
     pub(crate) memory: &'a Memory,
     pub(crate) data: &'a Data,
+    pub(crate) script: &'a Script,
     /// An instant of the engine's clock.
     pub(crate) now: u64,
     pub(crate) answer: Option<&'a AnswerView<'a>>,
@@ -64,7 +62,7 @@ impl Sight for View<'_> {
 
     fn column(&self, feeder: u16, column: u16) -> Option<&str> {
         let feeder = usize::from(feeder);
-        self.data.tables.get(feeder)?.cell(*self.memory.rows.get(feeder)?, column)
+        self.script.feeders.get(feeder)?.table.cell(*self.memory.rows.get(feeder)?, column)
     }
 
     fn secret(&self, index: u16) -> &str {

@@ -66,7 +66,7 @@ fn scenario_of(url: &str, change: impl FnOnce(&mut Scenario)) -> Scenario {
 
 fn plan_of(scenario: &Scenario, body: Vec<u8>) -> Arc<Plan> {
     let addresses = vec!["127.0.0.1:80".parse().unwrap(), "127.0.0.2:80".parse().unwrap()];
-    Arc::new(compile(scenario, &Inputs { addresses, body }).unwrap())
+    Arc::new(compile(scenario, &Inputs { addresses, body, ..Inputs::default() }).unwrap())
 }
 
 struct Outcome {

@@ -4,12 +4,13 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use brunt_model::expr::Value;
-use brunt_model::feeder::{Table, row_of};
+use brunt_model::feeder::row_of;
+use brunt_model::plan::ClosedShape;
 use brunt_model::random::Random;
 use brunt_model::script::{LOOPS_MAX, Op, Script};
 
 use crate::lane::LaneId;
-use crate::sight::{Data, Memory};
+use crate::sight::Memory;
 
 /// Tells the draw of a flow from what the flow draws itself.
 const CHOICE: u64 = 0x6272_756e_7463_6831;
@@ -29,6 +30,18 @@ pub(crate) enum State {
     Retired,
 }
 
+/// When a closed user has its turn.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Turn {
+    Now,
+    /// So long after T0.
+    At(u64),
+    /// It has nothing to do any more.
+    Over,
+    /// It is at something, or has retired.
+    Never,
+}
+
 /// Could an iteration begin?
 pub(crate) enum Begun {
     Yes,
@@ -41,6 +54,7 @@ pub(crate) struct User {
     /// It is at what users do once.
     starting: bool,
     started: bool,
+    iterations: u64,
     /// What it does belongs to an iteration.
     iterates: bool,
     /// A request of this iteration failed.
@@ -65,6 +79,7 @@ impl User {
             state: State::Idle,
             starting: false,
             started: script.on_start.is_empty(),
+            iterations: 0,
             iterates: false,
             failed: false,
             requested: false,
@@ -139,9 +154,26 @@ impl Users {
         self.all[lane.index()].state == State::Busy
     }
 
-    /// A closed user that may begin something.
-    pub(crate) fn begins_anew(&self, lane: LaneId) -> bool {
-        self.all[lane.index()].state == State::Idle
+    /// May a closed user begin something, so long after T0?
+    pub(crate) fn turn(&self, lane: LaneId, shape: Option<&ClosedShape>, since_t0: u64) -> Turn {
+        let user = &self.all[lane.index()];
+        if user.state != State::Idle {
+            return Turn::Never;
+        }
+        let Some(ClosedShape { users, per_user }) = shape else { return Turn::Now };
+        if per_user.is_some_and(|count| user.iterations >= count) {
+            return Turn::Over;
+        }
+        let number = u32::try_from(user.memory.user).unwrap_or(u32::MAX);
+        for (from, until) in users.stretches(number) {
+            if since_t0 < from.0 {
+                return Turn::At(from.0);
+            }
+            if until.is_none_or(|until| since_t0 < until.0) {
+                return Turn::Now;
+            }
+        }
+        Turn::Over
     }
 
     /// Nobody has anything to do any more.
@@ -191,18 +223,11 @@ impl Users {
     }
 
     /// The user begins an iteration, with what it had in mind at its start.
-    pub(crate) fn begin(
-        &mut self,
-        lane: LaneId,
-        script: &Script,
-        number: u64,
-        intended: u64,
-        data: &Data,
-    ) -> Begun {
+    pub(crate) fn begin(&mut self, lane: LaneId, script: &Script, number: u64, intended: u64) -> Begun {
         let (flow, seed) = (self.flow_of(number), self.seed);
         let user = &mut self.all[lane.index()];
         for (feeder, plan) in script.feeders.iter().enumerate() {
-            let rows = data.tables.get(feeder).map_or(0, Table::rows);
+            let rows = plan.table.rows();
             let index = u16::try_from(feeder).unwrap_or(u16::MAX);
             match row_of(plan.pick, plan.on_end, rows, seed, index, number, user.memory.user) {
                 Some(row) => user.memory.rows[feeder] = row,
@@ -215,6 +240,7 @@ impl Users {
             user.memory.variables.clone_from_slice(&user.base);
         }
         user.memory.iteration = number;
+        user.iterations += 1;
         (user.state, user.iterates, user.failed, user.requested) = (State::Busy, true, false, false);
         (user.flow, user.at, user.began) = (flow, 0, intended);
         user.random = Random::new(seed, number);

@@ -26,7 +26,8 @@ fn run(listener: &TcpListener, io: Io, cores: &[u32], seal: Seal) -> (Result<Fin
     let mut scenario = Scenario::of(&format!("http://{address}/"));
     scenario.load.connections = Some(2);
     scenario.load.duration = Some(Nanos::from_millis(100));
-    let plan = Arc::new(compile(&scenario, &Inputs { addresses: vec![address], body: Vec::new() }).unwrap());
+    let plan =
+        Arc::new(compile(&scenario, &Inputs { addresses: vec![address], ..Inputs::default() }).unwrap());
     let parts = Parts {
         io,
         pace: Pace::Efficient,

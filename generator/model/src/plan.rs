@@ -1,5 +1,7 @@
 //! A plan: a scenario with everything resolved and bounded, immutable, named by its content.
 
+mod file;
+
 use std::net::{IpAddr, SocketAddr};
 
 use serde::Serialize;
@@ -8,10 +10,13 @@ use url::Url;
 
 use crate::limit::{Catalogue, Limit};
 use crate::request::{REQUEST_HEAD_MAX, Request, hex, render};
+use crate::scenario::file::Fault;
 use crate::scenario::{HttpVersion, LoadSpec, ProxyKind, Scenario, StatusRange, TlsVersion};
 use crate::schedule::{Schedule, Shape};
 use crate::script::Script;
+use crate::script::compile::Files;
 use crate::units::{Bytes, Nanos, Rate};
+use crate::users::Users;
 
 /// Addresses kept of one name; more would make the plan unbounded.
 pub const ADDRESSES_MAX: usize = 64;
@@ -43,6 +48,8 @@ pub struct Inputs {
     pub addresses: Vec<SocketAddr>,
     /// The body of the request.
     pub body: Vec<u8>,
+    /// What a scenario file names.
+    pub files: Files,
 }
 
 /// Where connections lead.
@@ -67,7 +74,14 @@ impl std::fmt::Display for Endpoint {
 #[serde(rename_all = "lowercase")]
 pub enum Load {
     /// Each user sends, waits for the end, and sends again.
-    Closed { connections: u32, requests: Option<u64>, duration: Option<Nanos> },
+    Closed {
+        connections: u32,
+        /// Requests, or iterations of flows, over all users.
+        requests: Option<u64>,
+        duration: Option<Nanos>,
+        /// Where users come and go.
+        shape: Option<ClosedShape>,
+    },
     /// Requests are sent when the schedule says so, whatever became of earlier ones.
     Open {
         schedule: Schedule,
@@ -77,6 +91,14 @@ pub enum Load {
         /// Arrivals that may wait for a connection; those past it are dropped.
         max_backlog: u32,
     },
+}
+
+/// When the users of a closed load are there, and what each of them does at most.
+#[derive(Clone, Debug, Serialize)]
+pub struct ClosedShape {
+    pub users: Users,
+    /// Iterations of each user.
+    pub per_user: Option<u64>,
 }
 
 impl Load {
@@ -241,7 +263,7 @@ impl Plan {
     /// What limits can name.
     #[must_use]
     pub fn catalogue(&self) -> Catalogue {
-        Catalogue { names: self.script.names.clone(), tags: vec![Vec::new(); self.script.names.len()] }
+        Catalogue { names: self.script.names.clone(), tags: self.script.tags.clone() }
     }
 
     /// Names of the requests, by the index used in [`crate::snapshot::Stats`].
@@ -276,6 +298,8 @@ pub enum PlanError {
     WarmupTooLong(Nanos),
     #[error("{0}")]
     Limit(String),
+    #[error("the scenario is wrong in {} places", .0.len())]
+    File(Vec<Fault>),
     #[error("no source address fits the target's address family; give --source-ip of the same family")]
     SourceFamily,
 }
@@ -287,12 +311,21 @@ pub enum PlanError {
 pub fn compile(scenario: &Scenario, inputs: &Inputs) -> Result<Plan, PlanError> {
     let url = parse_url(&scenario.url)?;
     let endpoints = endpoints(scenario, inputs, &url)?;
-    let request = render(scenario, &url, &inputs.body)?;
     let protocol = protocol(scenario)?;
-    let load = load(&scenario.load, protocol.lanes(), scenario.seed)?;
+    let (script, of_file) = match &scenario.script {
+        None => (Script::of(render(scenario, &url, &inputs.body)?, redacted(&url)), None),
+        Some(source) => {
+            let file::OfFile { script, load } = file::of_file(source, scenario, inputs, &url)?;
+            (script, load)
+        }
+    };
+    let (load, warmup) = match of_file {
+        Some(of_file) => of_file,
+        None => (load(&scenario.load, protocol.lanes(), scenario.seed)?, scenario.warmup),
+    };
     let deadlines = deadlines(scenario)?;
-    if load.duration().is_some_and(|duration| scenario.warmup >= duration) && scenario.warmup > Nanos::ZERO {
-        return Err(PlanError::WarmupTooLong(scenario.warmup));
+    if load.duration().is_some_and(|duration| warmup >= duration) && warmup > Nanos::ZERO {
+        return Err(PlanError::WarmupTooLong(warmup));
     }
     let gap = match &load {
         Load::Closed { .. } => Nanos::ZERO,
@@ -300,11 +333,11 @@ pub fn compile(scenario: &Scenario, inputs: &Inputs) -> Result<Plan, PlanError> 
     };
     let mut plan = Plan {
         id: String::new(),
-        name: scenario.name.clone().unwrap_or_else(|| request.name.clone()),
+        name: scenario.name.clone().unwrap_or_else(|| script.first().name.clone()),
         url: redacted(&url),
         endpoints,
         source_ips: scenario.source_ips.clone(),
-        script: Script::of(request, redacted(&url)),
+        script,
         protocol,
         tls: tls(scenario, &url)?,
         proxy: proxy(scenario, &url)?,
@@ -317,7 +350,7 @@ pub fn compile(scenario: &Scenario, inputs: &Inputs) -> Result<Plan, PlanError> 
         decode: scenario.http.compressed,
         redirects: scenario.http.redirects,
         ok_status: scenario.http.ok_status.clone(),
-        warmup: scenario.warmup,
+        warmup,
         seed: scenario.seed,
         limits: scenario.limits.clone(),
     };
@@ -493,7 +526,7 @@ fn closed(spec: &LoadSpec) -> Result<Load, PlanError> {
     let connections = spec.connections.unwrap_or(CLOSED_CONNECTIONS);
     let duration =
         if spec.requests.is_none() { Some(spec.duration.unwrap_or(DURATION)) } else { spec.duration };
-    Ok(Load::Closed { connections, requests: spec.requests, duration })
+    Ok(Load::Closed { connections, requests: spec.requests, duration, shape: None })
 }
 
 fn deadlines(scenario: &Scenario) -> Result<Deadlines, PlanError> {
@@ -546,7 +579,7 @@ mod tests {
     use super::*;
 
     fn inputs() -> Inputs {
-        Inputs { addresses: vec!["127.0.0.1:80".parse().unwrap()], body: Vec::new() }
+        Inputs { addresses: vec!["127.0.0.1:80".parse().unwrap()], ..Inputs::default() }
     }
 
     fn error(change: impl FnOnce(&mut Scenario)) -> String {
@@ -565,7 +598,7 @@ mod tests {
         assert_eq!(std::str::from_utf8(&plan.script.first().wire), Ok(want.as_str()));
         assert_eq!(plan.script.first().name, "GET /a/b", "queries are never labels");
         assert_eq!(plan.url, "http://h:8080/a/b");
-        let Load::Closed { connections: 50, requests: None, duration: Some(duration) } = plan.load else {
+        let Load::Closed { connections: 50, requests: None, duration: Some(duration), .. } = plan.load else {
             panic!("{:?}", plan.load)
         };
         assert_eq!(duration, Nanos::from_secs(10));

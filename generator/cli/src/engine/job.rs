@@ -12,6 +12,7 @@ use brunt_engine::{Io, Pace, Parts};
 use brunt_loader::timing::Timing;
 use brunt_model::plan::{self, Inputs, Plan, PlanError};
 use brunt_model::scenario::Scenario;
+use brunt_model::script::compile::Files;
 use brunt_model::units::{CoreId, Nanos};
 use rustls::KeyLog;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -64,6 +65,7 @@ impl Job<'_> {
             scenario: self.scenario.clone(),
             proxy_credentials: self.scenario.proxy.as_ref().and_then(|proxy| proxy.credentials.clone()),
             addresses: self.inputs.addresses.clone(),
+            files: self.inputs.files.clone(),
             plan_id: &self.plan.id,
             uses_uring: *io == Io::Uring,
             is_precise: *pace == Pace::Precise,
@@ -90,7 +92,7 @@ pub(super) fn decode(bytes: &[u8], key_log: Arc<dyn KeyLog>) -> Result<(Arc<Plan
     if let Some(proxy) = &mut scenario.proxy {
         proxy.credentials = coded.proxy_credentials;
     }
-    let inputs = Inputs { addresses: coded.addresses, body: body.to_vec() };
+    let inputs = Inputs { addresses: coded.addresses, body: body.to_vec(), files: coded.files };
     let plan = plan::compile(&scenario, &inputs)?;
     if plan.id != coded.plan_id {
         return Err(JobError::OtherPlan);
@@ -109,11 +111,7 @@ pub(super) fn decode(bytes: &[u8], key_log: Arc<dyn KeyLog>) -> Result<(Arc<Plan
         timing: coded.memory.map(map).transpose()?,
         seal: None,
         late_reads: coded.late_reads,
-        data: Data {
-            tables: Arc::default(),
-            secrets: coded.secrets.into(),
-            wall_at_zero_ns: coded.wall_at_zero_ns,
-        },
+        data: Data { secrets: coded.secrets.into(), wall_at_zero_ns: coded.wall_at_zero_ns },
     };
     Ok((Arc::new(plan), parts))
 }
@@ -129,6 +127,7 @@ struct Coded<'a> {
     /// No part of a scenario as it is written down.
     proxy_credentials: Option<(String, String)>,
     addresses: Vec<SocketAddr>,
+    files: Files,
     plan_id: &'a str,
     uses_uring: bool,
     is_precise: bool,
@@ -213,11 +212,7 @@ mod tests {
             timing: None,
             seal: None,
             late_reads: Nanos(5),
-            data: Data {
-                tables: Arc::default(),
-                secrets: Arc::new(["secret".to_owned()]),
-                wall_at_zero_ns: 7,
-            },
+            data: Data { secrets: Arc::new(["secret".to_owned()]), wall_at_zero_ns: 7 },
         }
     }
 
@@ -230,7 +225,7 @@ mod tests {
         let credentials = Some(("user".to_owned(), "word".to_owned()));
         scenario.proxy = Some(ProxySpec { kind: ProxyKind::Socks5, credentials });
         let addresses = vec!["[::1]:80".parse().unwrap(), "127.0.0.1:80".parse().unwrap()];
-        let inputs = Inputs { addresses, body: vec![9; 100_000] };
+        let inputs = Inputs { addresses, body: vec![9; 100_000], ..Inputs::default() };
         let plan = plan::compile(&scenario, &inputs).unwrap();
         let job = Job { scenario: &scenario, inputs: &inputs, plan: &plan, parts: &parts(), memory: None };
         (job.encode().unwrap().split_off(4), plan)

@@ -126,7 +126,7 @@ mod tests {
         scenario.load.duration = duration.map(Nanos::from_secs);
         scenario.load.requests = Some(1_000_000);
         scenario.http.total_timeout = Nanos::from_secs(30);
-        let inputs = Inputs { addresses: vec!["127.0.0.1:80".parse().unwrap()], body: Vec::new() };
+        let inputs = Inputs { addresses: vec!["127.0.0.1:80".parse().unwrap()], ..Inputs::default() };
         Timer::new(&compile(&scenario, &inputs).unwrap(), Duration::ZERO)
     }
 

@@ -23,12 +23,10 @@ const fn value(long: &'static str, env: &'static str) -> Later {
     Later { long, env, takes_value: true }
 }
 
-const LATER: [Later; 7] = [
+const LATER: [Later; 5] = [
     value("form", "BRUNT_FORM"),
     flag("cookies", "BRUNT_COOKIES"),
     flag("once", "BRUNT_ONCE"),
-    value("tags", "BRUNT_TAGS"),
-    value("exclude-tags", "BRUNT_EXCLUDE_TAGS"),
     flag("tui", "BRUNT_TUI"),
     value("controller", "BRUNT_CONTROLLER"),
 ];

@@ -21,8 +21,11 @@ use crate::kernel::{Need, Wanted};
 
 #[derive(Args, Debug)]
 pub(crate) struct RunFlags {
-    /// The target, as http://host[:port]/path or https://...
+    /// The target, as http://host[:port]/path or https://..., or a scenario file
+    #[arg(value_name = "URL|SCENARIO")]
     pub url: String,
+    #[command(flatten)]
+    pub scenario: ScenarioFlags,
     #[command(flatten)]
     pub load: LoadFlags,
     #[command(flatten)]
@@ -75,6 +78,23 @@ pub(crate) struct LoadFlags {
     /// Seed of all that is drawn at random
     #[arg(long, value_name = "N", default_value_t = 1, env = "BRUNT_SEED")]
     pub seed: u64,
+}
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Scenario")]
+pub(crate) struct ScenarioFlags {
+    /// Send to this URL in place of the scenario's target
+    #[arg(long, value_name = "URL", env = "BRUNT_TARGET")]
+    pub target: Option<String>,
+    /// Only flows and requests with one of these tags
+    #[arg(long, value_name = "TAG", value_delimiter = ',', env = "BRUNT_TAGS")]
+    pub tags: Vec<String>,
+    /// No flow or request with one of these tags
+    #[arg(long, value_name = "TAG", value_delimiter = ',', env = "BRUNT_EXCLUDE_TAGS")]
+    pub exclude_tags: Vec<String>,
+    /// A file with the value of a secret; else BRUNT_SECRET_NAME, or a file NAME in CREDENTIALS_DIRECTORY (repeatable)
+    #[arg(long, value_name = "NAME=FILE", env = "BRUNT_SECRET_FILE", value_delimiter = ',')]
+    pub secret_file: Vec<String>,
 }
 
 #[derive(Args, Debug)]

@@ -321,7 +321,7 @@ mod tests {
     fn opened(features: Features) -> (Kernel, OwnedFd) {
         let (ours, theirs) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();
-        let inputs = Inputs { addresses: vec!["127.0.0.1:80".parse().unwrap()], body: Vec::new() };
+        let inputs = Inputs { addresses: vec!["127.0.0.1:80".parse().unwrap()], ..Inputs::default() };
         let plan = compile(&Scenario::of("http://h/"), &inputs).unwrap();
         let mut kernel = Kernel::without(&wanted(Need::Auto, Need::Auto), &plan);
         let memory = vec![std::fs::File::open("/dev/null").unwrap().into()];

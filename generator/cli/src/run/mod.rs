@@ -1,9 +1,11 @@
 //! `brunt run`: from flags to a report, in one pass from the top.
 
 pub(crate) mod addresses;
+pub(crate) mod file;
 mod key_log;
 mod progress;
 mod resolve;
+mod secrets;
 mod setup;
 mod signals;
 mod spoken;
@@ -16,6 +18,7 @@ use brunt_model::plan::{Endpoint, Inputs, Plan};
 use brunt_model::report::{Environment, Facts, Report};
 
 use self::progress::Progress;
+use self::secrets::Sources;
 use self::setup::Prepared;
 use self::signals::SignalWatch;
 use self::watch::{Observed, Watch};
@@ -30,12 +33,20 @@ use crate::{output, terminal};
 /// Runs the load that the flags ask for and writes its report.
 pub(crate) fn run(flags: &RunFlags) -> Result<Exit, CommandError> {
     let outputs = outputs_or_text(&flags.output.output).map_err(CommandError::Usage)?;
-    let asked = resolve::resolve(flags)?;
+    let mut asked = resolve::resolve(flags)?;
     let is_https = asked.scenario.url.starts_with("https:");
     let tls = tls::load(&flags.tls, is_https, std::env::var_os("SSLKEYLOGFILE"))?;
     let addresses = addresses::look_up(&asked.target).map_err(CommandError::Lookup)?;
-    let inputs = Inputs { addresses, body: asked.body };
-    let prepared = setup::prepare(asked.scenario, &inputs, &flags.engine, tls.material)?;
+    let files = asked.file.as_mut().map(|file| std::mem::take(&mut file.files)).unwrap_or_default();
+    let inputs = Inputs { addresses, body: asked.body, files };
+    let prepared = setup::prepare(asked.scenario, &inputs, &flags.engine, tls.material);
+    let mut prepared = prepared.map_err(|error| match (error, &asked.file) {
+        (CommandError::Plan(error), Some(file)) => file.blamed(error),
+        (error, _) => error,
+    })?;
+    let sources = Sources { files: &flags.scenario.secret_file, variable: &|name| std::env::var_os(name) };
+    let values = secrets::resolve(&prepared.plan.script.secrets, &sources)?;
+    prepared.parts.data.secrets = values.into();
     let wanted = flags.kernel.wanted();
     kernel::check_targets(&wanted, &prepared.plan).map_err(CommandError::Refused)?;
     tls.notices.iter().chain(&prepared.notices).for_each(|notice| terminal::say(notice));

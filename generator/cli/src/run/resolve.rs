@@ -12,6 +12,7 @@ use brunt_model::schedule::Arrivals;
 use brunt_model::units::Bytes;
 use url::Url;
 
+use super::file::{self, ScenarioFile};
 use super::target::{self, Target};
 use crate::error::CommandError;
 use crate::flags::proxy::ProxyUrl;
@@ -27,17 +28,46 @@ pub(crate) struct Asked {
     pub scenario: Scenario,
     pub body: Vec<u8>,
     pub target: Target,
+    /// Where flows take the request's place.
+    pub file: Option<ScenarioFile>,
+}
+
+/// A scenario says itself what its requests are.
+fn check_request_flags(flags: &RequestFlags) -> Result<(), CommandError> {
+    let given = [
+        (flags.method.is_some(), "-m"),
+        (!flags.headers.is_empty(), "-H"),
+        (flags.body.is_some(), "-d"),
+        (flags.body_file.is_some(), "-D"),
+        (flags.content_type.is_some(), "-T"),
+        (flags.accept.is_some(), "-A"),
+        (flags.basic_auth.is_some(), "-a"),
+    ];
+    match given.iter().find(|(given, _)| *given) {
+        Some((_, flag)) => Err(CommandError::Usage(format!(
+            "{flag} is for a URL; write it into the scenario file, or leave {flag} out"
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// Resolves the flags of a quick run.
 pub(crate) fn resolve(flags: &RunFlags) -> Result<Asked, CommandError> {
-    if [".yaml", ".yml"].iter().any(|ending| flags.url.ends_with(ending)) {
-        return Err(CommandError::Usage("scenario files are not in this build; give a URL".to_owned()));
-    }
-    let mut url = plan::parse_url(&flags.url).map_err(CommandError::Plan)?;
+    let file = if file::is_file(&flags.url) {
+        check_request_flags(&flags.request)?;
+        let tags = (&flags.scenario.tags[..], &flags.scenario.exclude_tags[..]);
+        Some(file::open(Path::new(&flags.url), tags.0, tags.1)?)
+    } else {
+        None
+    };
+    let target = match &file {
+        None => &flags.url,
+        Some(file) => file.target(flags.scenario.target.as_deref())?,
+    };
+    let mut url = plan::parse_url(target).map_err(CommandError::Plan)?;
     let credentials = take_credentials(&mut url).filter(|_| flags.request.basic_auth.is_none());
     let credentials = flags.request.basic_auth.clone().or(credentials);
-    let scenario = Scenario {
+    let mut scenario = Scenario {
         name: flags.judge.name.clone(),
         url: url.to_string(),
         unix_socket: flags.connection.unix_socket.clone(),
@@ -47,16 +77,20 @@ pub(crate) fn resolve(flags: &RunFlags) -> Result<Asked, CommandError> {
             headers: headers(&flags.request, credentials.as_ref())?,
         },
         load: load(&flags.load),
-        http: http(flags, &url)?,
+        http: http(flags, &url, file.as_ref())?,
         tls: tls(&flags.tls),
         proxy: flags.connection.proxy.as_ref().map(proxy),
         warmup: flags.load.warmup,
         seed: flags.load.seed,
         limits: flags.judge.limits.clone(),
+        script: None,
     };
+    if let Some(file) = &file {
+        file.fill_in(&mut scenario);
+    }
     let body = body(&flags.request)?;
     check_upload(&flags.protocol, &body)?;
-    Ok(Asked { scenario, body, target: target::of(&url, &flags.connection)? })
+    Ok(Asked { scenario, body, target: target::of(&url, &flags.connection)?, file })
 }
 
 fn load(flags: &LoadFlags) -> LoadSpec {
@@ -74,10 +108,14 @@ fn load(flags: &LoadFlags) -> LoadSpec {
     }
 }
 
-fn http(flags: &RunFlags, url: &Url) -> Result<HttpSpec, CommandError> {
+fn http(flags: &RunFlags, url: &Url, file: Option<&ScenarioFile>) -> Result<HttpSpec, CommandError> {
     let protocol = &flags.protocol;
+    let asked = protocol.http1_1 || protocol.http2 || protocol.h2c;
     let mut http = HttpSpec {
-        version: version(protocol, url)?,
+        version: match file {
+            Some(file) if !asked => file.version(url),
+            _ => version(protocol, url)?,
+        },
         streams: protocol.streams,
         pipeline: protocol.pipeline,
         compressed: protocol.compressed,
@@ -215,7 +253,7 @@ mod tests {
 
     #[test]
     fn a_bare_url_leaves_the_defaults_to_the_model() {
-        let Asked { scenario, body, target } = asked("http://127.0.0.1:8080/a?b=c");
+        let Asked { scenario, body, target, file: _ } = asked("http://127.0.0.1:8080/a?b=c");
         assert_eq!(scenario.url, "http://127.0.0.1:8080/a?b=c");
         assert!(body.is_empty() && scenario.request.headers.is_empty() && scenario.limits.is_empty());
         assert!(

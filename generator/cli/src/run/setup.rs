@@ -208,7 +208,7 @@ mod tests {
     use super::*;
 
     fn closed(connections: u32) -> Load {
-        Load::Closed { connections, requests: None, duration: Some(Nanos::from_secs(1)) }
+        Load::Closed { connections, requests: None, duration: Some(Nanos::from_secs(1)), shape: None }
     }
 
     fn open(rate: u64, warm_connections: u32) -> Load {

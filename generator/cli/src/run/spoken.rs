@@ -42,7 +42,7 @@ mod tests {
     fn check(url: &str, change: impl FnOnce(&mut Scenario), want: &str) {
         let mut scenario = Scenario::of(url);
         change(&mut scenario);
-        let inputs = Inputs { addresses: vec!["127.0.0.1:80".parse().unwrap()], body: Vec::new() };
+        let inputs = Inputs { addresses: vec!["127.0.0.1:80".parse().unwrap()], ..Inputs::default() };
         assert_eq!(spoken(&compile(&scenario, &inputs).unwrap()), want);
     }
 

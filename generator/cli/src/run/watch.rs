@@ -198,7 +198,7 @@ mod tests {
     fn plan() -> Plan {
         let mut scenario = Scenario::of("http://127.0.0.1/");
         scenario.load.connections = Some(2);
-        let inputs = Inputs { addresses: vec!["127.0.0.1:80".parse().unwrap()], body: Vec::new() };
+        let inputs = Inputs { addresses: vec!["127.0.0.1:80".parse().unwrap()], ..Inputs::default() };
         compile(&scenario, &inputs).unwrap()
     }
 

@@ -27,6 +27,17 @@ pub struct Scenario {
     pub warmup: Nanos,
     pub seed: u64,
     pub limits: Vec<Limit>,
+    /// Flows of a scenario file in place of the request.
+    pub script: Option<ScriptSource>,
+}
+
+/// A scenario file as it was written, and what of it is to be run.
+#[derive(Clone, Default, Debug, Serialize, Deserialize)]
+pub struct ScriptSource {
+    pub text: String,
+    /// Flows and requests with one of these tags only; empty means all.
+    pub tags: Vec<String>,
+    pub exclude_tags: Vec<String>,
 }
 
 impl Scenario {
@@ -46,6 +57,7 @@ impl Scenario {
             warmup: Nanos::ZERO,
             seed: 1,
             limits: Vec::new(),
+            script: None,
         }
     }
 }
@@ -70,6 +82,17 @@ pub struct LoadSpec {
     pub arrivals: Arrivals,
     pub max_connections: Option<u32>,
     pub max_backlog: Option<u32>,
+}
+
+impl LoadSpec {
+    /// Somebody asked for a load, not only for bounds of one.
+    #[must_use]
+    pub const fn names_a_load(&self) -> bool {
+        self.connections.is_some()
+            || self.requests.is_some()
+            || self.duration.is_some()
+            || self.rate.is_some()
+    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -200,7 +223,11 @@ impl std::str::FromStr for StatusRange {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let range = match text.strip_suffix("xx") {
-            Some(class) => class.parse::<u16>().ok().map(|class| (class * 100, class * 100 + 99)),
+            Some(class) => class
+                .parse::<u16>()
+                .ok()
+                .filter(|class| *class < 10)
+                .map(|class| (class * 100, class * 100 + 99)),
             None => {
                 let (from, to) = text.split_once('-').unwrap_or((text, text));
                 from.parse().ok().zip(to.parse().ok())

@@ -14,7 +14,7 @@ use url::Url;
 
 use self::names::Names;
 use super::call::Call;
-use super::{FeederPlan, Flow, Script, Span};
+use super::{FeederPlan, Flow, Script, Span, VARIABLES_MAX};
 use crate::expr::{self, Expr, ExprError, Stage, Template, Value};
 use crate::feeder::Table;
 use crate::request::digest;
@@ -92,6 +92,10 @@ impl<'a> Compiler<'a> {
         if self.faults.is_empty() && !flows.iter().any(|flow| flow.weight > 0) {
             let mend = "add one under `flows:`, with a weight above 0 and the tags that are asked for";
             self.fault(Place { line: 1, column: 1 }, "there is no flow to run", mend);
+        }
+        if self.names.has_too_many() {
+            let what = format!("there are more than {VARIABLES_MAX} names of variables");
+            self.fault(Place { line: 1, column: 1 }, what, "use names again");
         }
         Script {
             names: std::mem::take(&mut self.labels),

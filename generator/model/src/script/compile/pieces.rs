@@ -39,14 +39,16 @@ impl Pieces {
     fn parts(&mut self, template: &Template, escape: Escape, of_literals: Escape) {
         for part in template.parts() {
             match part {
-                // What cannot stand in a header was refused before.
-                Part::Literal(text) => drop(of_literals.write(text, &mut self.literal)),
-                Part::Slot(expr) => match expr.constant() {
-                    Some(value) if *value != Value::Null => {
-                        drop(escape.write(&value.to_string(), &mut self.literal));
+                Part::Literal(text) => {
+                    // What cannot stand in a header was refused before.
+                    let _ = of_literals.write(text, &mut self.literal);
+                }
+                Part::Slot(expr) => {
+                    let known = expr.constant().filter(|value| **value != Value::Null).map(Value::to_string);
+                    if known.is_none_or(|text| escape.write(&text, &mut self.literal).is_err()) {
+                        self.piece(Piece::Slot(expr.clone(), escape));
                     }
-                    _ => self.piece(Piece::Slot(expr.clone(), escape)),
-                },
+                }
             }
         }
     }

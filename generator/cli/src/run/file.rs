@@ -1,0 +1,220 @@
+//! A scenario file and what it names: read from its own folder, and from nowhere else.
+
+use std::io::Read as _;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use brunt_model::plan::PlanError;
+use brunt_model::scenario::file::{self, Body, Fault, File, Located, Part, PartContent, Step};
+use brunt_model::scenario::{HttpSpec, HttpVersion, Scenario, ScriptSource, TlsSpec};
+use brunt_model::script::compile::Files;
+use brunt_model::units::Bytes;
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
+
+use crate::error::CommandError;
+
+/// What a scenario may have, and a little more, so that its reader says that it is too long.
+const SOURCE_MAX: u64 = (256 << 10) + 1;
+const FILE_MAX: Bytes = Bytes::from_mib(64);
+const FILES_MAX: Bytes = Bytes::from_mib(1_024);
+
+/// A scenario file that was read.
+#[derive(Debug)]
+pub(crate) struct ScenarioFile {
+    pub path: PathBuf,
+    pub file: File,
+    pub source: ScriptSource,
+    pub files: Files,
+}
+
+/// Whether the argument of a command is a file rather than a URL.
+pub(crate) fn is_file(argument: &str) -> bool {
+    let named_so = [".yaml", ".yml", ".json"].iter().any(|ending| argument.ends_with(ending));
+    !argument.contains("://") && (named_so || Path::new(argument).is_file())
+}
+
+/// Reads a scenario and all files that it names.
+pub(crate) fn open(
+    path: &Path,
+    tags: &[String],
+    exclude_tags: &[String],
+) -> Result<ScenarioFile, CommandError> {
+    let text = source(path)?;
+    let file =
+        file::read(&text).map_err(|faults| CommandError::Scenario { path: path.to_owned(), faults })?;
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let files = named_files(&file, folder)
+        .map_err(|faults| CommandError::Scenario { path: path.to_owned(), faults })?;
+    let source = ScriptSource { text, tags: tags.to_vec(), exclude_tags: exclude_tags.to_vec() };
+    Ok(ScenarioFile { path: path.to_owned(), file, source, files })
+}
+
+fn source(path: &Path) -> Result<String, CommandError> {
+    let fail = |why: String| CommandError::Configuration(format!("the scenario '{}' {why}", path.display()));
+    let file = std::fs::File::open(path).map_err(|error| {
+        fail(format!("cannot be opened: {error}; give a URL or the path of a scenario file"))
+    })?;
+    let mut bytes = Vec::new();
+    file.take(SOURCE_MAX)
+        .read_to_end(&mut bytes)
+        .map_err(|error| fail(format!("cannot be read: {error}")))?;
+    String::from_utf8(bytes).map_err(|error| {
+        fail(format!("is not UTF-8 from byte {} on; save it as UTF-8", error.utf8_error().valid_up_to()))
+    })
+}
+
+/// The bytes of every file that a scenario names.
+fn named_files(file: &File, folder: &Path) -> Result<Files, Vec<Fault>> {
+    let mut names: Vec<&Located<String>> = file.data.iter().map(|(_, feeder)| &feeder.file).collect();
+    for steps in [&file.setup, &file.on_start, &file.on_stop, &file.teardown] {
+        in_steps(steps, &mut names);
+    }
+    file.flows.iter().for_each(|(_, flow)| in_steps(&flow.steps, &mut names));
+    let (mut files, mut faults, mut sum) = (Files::new(), Vec::new(), 0);
+    let base = openat(CWD, folder, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+    for name in names {
+        if files.contains_key(&name.value) {
+            continue;
+        }
+        let read = base.as_ref().map_err(|error| format!("cannot be opened: {error}"));
+        match read.and_then(|base| read_below(base, &name.value)) {
+            Ok(bytes) => {
+                sum += bytes.len() as u64;
+                files.insert(name.value.clone(), bytes);
+            }
+            Err(why) => faults.push(Fault {
+                at: name.at,
+                what: format!("the file '{}' {why}", name.value.escape_debug()),
+                mend: "give a path below the scenario's folder".to_owned(),
+            }),
+        }
+        if sum > FILES_MAX.0 {
+            let what = format!("the files of the scenario are larger than {FILES_MAX} together");
+            faults.push(Fault { at: name.at, what, mend: "use smaller ones".to_owned() });
+            break;
+        }
+    }
+    if faults.is_empty() { Ok(files) } else { Err(faults) }
+}
+
+/// A scenario may come from somebody else, so it reaches nothing outside of its folder, by links neither.
+fn read_below(base: &OwnedFd, name: &str) -> Result<Vec<u8>, String> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let file = openat2(base, name, flags, Mode::empty(), ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS)
+        .map_err(|error| match error {
+            rustix::io::Errno::XDEV => "lies outside of the scenario's folder".to_owned(),
+            error => format!("cannot be opened: {error}"),
+        })?;
+    let file = std::fs::File::from(file);
+    if !file.metadata().is_ok_and(|data| data.is_file()) {
+        return Err("is no file".to_owned());
+    }
+    let mut bytes = Vec::new();
+    file.take(FILE_MAX.0 + 1).read_to_end(&mut bytes).map_err(|error| format!("cannot be read: {error}"))?;
+    if bytes.len() as u64 > FILE_MAX.0 { Err(format!("is larger than {FILE_MAX}")) } else { Ok(bytes) }
+}
+
+/// The reader bounds how deep steps nest.
+fn in_steps<'f>(steps: &'f [Located<Step>], names: &mut Vec<&'f Located<String>>) {
+    let of_request = |request: &'f file::Request, names: &mut Vec<&'f Located<String>>| match &request.body {
+        Some(Body::File(name)) => names.push(name),
+        Some(Body::Multipart(parts)) => {
+            names.extend(parts.iter().filter_map(|Part { content, .. }| match content {
+                PartContent::File(name) => Some(name),
+                PartContent::Text(_) => None,
+            }))
+        }
+        _ => {}
+    };
+    for step in steps {
+        match &step.value {
+            Step::Request(request) => of_request(request, names),
+            Step::Parallel(requests) => requests.iter().for_each(|request| of_request(&request.value, names)),
+            Step::Think(_) | Step::Set(_) => {}
+            Step::Group { steps, .. } | Step::Repeat { steps, .. } | Step::While { steps, .. } => {
+                in_steps(steps, names);
+            }
+            Step::If { then, otherwise, .. } => {
+                in_steps(then, names);
+                in_steps(otherwise, names);
+            }
+            Step::Random(ways) => ways.iter().for_each(|(_, steps)| in_steps(steps, names)),
+            Step::Switch { cases, otherwise, .. } => {
+                cases.iter().for_each(|(_, steps)| in_steps(steps, names));
+                in_steps(otherwise, names);
+            }
+        }
+    }
+}
+
+impl ScenarioFile {
+    /// Where its requests go, unless the command line says otherwise.
+    pub(crate) fn target<'a>(&'a self, given: Option<&'a str>) -> Result<&'a str, CommandError> {
+        given.or(self.file.target.as_ref().map(|target| target.value.as_str())).ok_or_else(|| {
+            let path = self.path.display();
+            CommandError::Configuration(format!(
+                "{path}: there is no target; add `target: https://...`, or give --target"
+            ))
+        })
+    }
+
+    /// What the file says and no flag did.
+    pub(crate) fn fill_in(&self, scenario: &mut Scenario) {
+        let (file, bare) = (&self.file, HttpSpec::default());
+        scenario.name = scenario.name.take().or_else(|| file.name.clone());
+        if scenario.limits.is_empty() {
+            scenario.limits = file.limits.iter().map(|limit| limit.value.that.clone()).collect();
+        }
+        if let (Some(seed), 1) = (file.seed, scenario.seed) {
+            scenario.seed = seed;
+        }
+        let (http, said) = (&mut scenario.http, &file.http);
+        http.streams = http.streams.or(said.streams.filter(|_| http.version == HttpVersion::Http2));
+        http.redirects = http.redirects.or(said.redirects.filter(|redirects| *redirects > 0));
+        http.compressed |= said.compressed.unwrap_or(false);
+        http.keep_alive &= said.keep_alive.unwrap_or(true);
+        if http.ok_status.is_empty() {
+            http.ok_status.clone_from(&said.ok_status);
+        }
+        if let Some(limit) = said.body_limit {
+            http.body_limit = limit;
+        }
+        for (mine, usual, said) in [
+            (&mut http.connect_timeout, bare.connect_timeout, said.connect_timeout),
+            (&mut http.first_byte_timeout, bare.first_byte_timeout, said.first_byte_timeout),
+            (&mut http.total_timeout, bare.total_timeout, said.total_timeout),
+        ] {
+            if let Some(said) = said.filter(|_| *mine == usual) {
+                *mine = said;
+            }
+        }
+        if scenario.url.starts_with("https:") {
+            let tls = &mut scenario.tls;
+            *tls = TlsSpec {
+                insecure: tls.insecure || said.tls.verify == Some(false),
+                min: tls.min.or(said.tls.min),
+                max: tls.max.or(said.tls.max),
+                resume: tls.resume && said.tls.resume.unwrap_or(true),
+            };
+        }
+        scenario.script = Some(self.source.clone());
+    }
+
+    /// The version that the file asks for, where no flag does.
+    pub(crate) fn version(&self, url: &url::Url) -> HttpVersion {
+        match self.file.http.version {
+            Some(file::Version::Http2) => HttpVersion::Http2,
+            // What the server prefers is not known before the first connection.
+            Some(file::Version::Auto) if url.scheme() == "https" => HttpVersion::Http2,
+            _ => HttpVersion::Http1,
+        }
+    }
+
+    /// Shows what a plan found wrong with the file by its path.
+    pub(crate) fn blamed(&self, error: PlanError) -> CommandError {
+        match error {
+            PlanError::File(faults) => CommandError::Scenario { path: self.path.clone(), faults },
+            error => CommandError::Plan(error),
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! A plan out of a scenario file: its flows, and its load where the command line names none.
+
+use url::Url;
+
+use super::{BACKLOG_MAX, CONNECTIONS_MAX, DURATION_MAX, Inputs, Load, PlanError};
+use crate::scenario::file::{self, Fault, File, Iterations, Located, Phase, PhaseShape, Place};
+use crate::scenario::{HttpVersion, LoadSpec, Scenario, ScriptSource};
+use crate::schedule::{Arrivals, STEPS_MAX, Schedule, Shape};
+use crate::script::Script;
+use crate::script::compile::{Frame, compile};
+use crate::units::{Nanos, Rate};
+use crate::users::Users;
+
+/// Connections that an open load of flows may grow to, unless it says otherwise.
+const OPEN_CONNECTIONS: u32 = 10_000;
+
+/// What a file adds to a plan.
+pub(super) struct OfFile {
+    pub(super) script: Script,
+    pub(super) load: Option<(Load, Nanos)>,
+}
+
+/// Compiles a file's flows, and its load unless `scenario` has one.
+pub(super) fn of_file(
+    source: &ScriptSource,
+    scenario: &Scenario,
+    inputs: &Inputs,
+    url: &Url,
+) -> Result<OfFile, PlanError> {
+    let file = file::read(&source.text).map_err(PlanError::File)?;
+    let frame = Frame {
+        target: url,
+        multiplexed: scenario.http.version == HttpVersion::Http2,
+        closes: !scenario.http.keep_alive,
+        compressed: scenario.http.compressed,
+        tags: &source.tags,
+        exclude_tags: &source.exclude_tags,
+    };
+    let script = compile(&file, frame, &inputs.files);
+    let load =
+        if scenario.load.names_a_load() { Ok(None) } else { load(&file, &scenario.load, scenario.seed) };
+    match (script, load) {
+        (Ok(script), Ok(load)) => Ok(OfFile { script, load }),
+        (script, load) => {
+            let mut faults: Vec<_> = script.err().into_iter().chain(load.err()).flatten().collect();
+            faults.sort_by_key(|fault| fault.at);
+            Err(PlanError::File(faults))
+        }
+    }
+}
+
+/// The file's load, and how long its warm-up is.
+fn load(file: &File, spec: &LoadSpec, seed: u64) -> Result<Option<(Load, Nanos)>, Vec<Fault>> {
+    let load = match &file.loads[..] {
+        [] => return Ok(None),
+        [(_, load)] => load,
+        [_, (name, _), ..] => {
+            return Err(vec![fault(
+                name.at,
+                "several loads in parallel cannot be run yet",
+                "keep one of them",
+            )]);
+        }
+    };
+    let mut faults = Vec::new();
+    if let Some(flow) = load.flows.first() {
+        faults.push(fault(
+            flow.at,
+            "a load for some flows only cannot be run yet",
+            "give flows weights instead",
+        ));
+    }
+    let at = load.phases.first().map_or(Place::default(), |phase| phase.at);
+    let warmup = warmup(&load.phases, &mut faults);
+    let is_closed = |phase: &Located<Phase>| matches!(phase.value.shape, PhaseShape::Closed { .. });
+    let is_open =
+        |phase: &Located<Phase>| !is_closed(phase) && !matches!(phase.value.shape, PhaseShape::Pause(_));
+    if let (Some(closed), true) = (load.phases.iter().find(|p| is_closed(p)), load.phases.iter().any(is_open))
+    {
+        let mend = "name either users (`closed`) or arrivals (`open` and others) in all phases of a load";
+        faults.push(fault(closed.at, "a load is either closed or open", mend));
+    }
+    let made = if load.phases.iter().any(is_closed) {
+        closed(load, &mut faults)
+    } else {
+        open(load, spec, seed, &mut faults)
+    };
+    let too_long = made.duration().is_some_and(|duration| duration > DURATION_MAX);
+    if too_long || made.max_connections() > CONNECTIONS_MAX {
+        let what =
+            format!("a load has at most {CONNECTIONS_MAX} users or connections and lasts 30 days at most");
+        faults.push(fault(at, what, "make it smaller"));
+    }
+    if made.duration().is_some_and(|duration| warmup >= duration) && warmup > Nanos::ZERO {
+        faults.push(fault(at, "the warm-up leaves nothing to measure", "add a phase without `warmup`"));
+    }
+    if faults.is_empty() { Ok(Some((made, warmup))) } else { Err(faults) }
+}
+
+fn fault(at: Place, what: impl Into<String>, mend: impl Into<String>) -> Fault {
+    Fault { at, what: what.into(), mend: mend.into() }
+}
+
+/// The length of the first phases that are marked so; no later one may be.
+fn warmup(phases: &[Located<Phase>], faults: &mut Vec<Fault>) -> Nanos {
+    let first = phases.iter().take_while(|phase| phase.value.warmup).count();
+    if let Some(late) = phases[first..].iter().find(|phase| phase.value.warmup) {
+        faults.push(fault(
+            late.at,
+            "a warm-up comes before all that is measured",
+            "move this phase to the front",
+        ));
+    }
+    Nanos(phases[..first].iter().map(|phase| length(&phase.value.shape).0).sum())
+}
+
+fn length(shape: &PhaseShape) -> Nanos {
+    match shape {
+        PhaseShape::Open { duration, .. }
+        | PhaseShape::Sine { duration, .. }
+        | PhaseShape::Pause(duration) => *duration,
+        PhaseShape::Steps { from, by, every, until } => {
+            let steps = until.0.saturating_sub(from.0) / by.0.max(1) + 1;
+            Nanos(every.0.saturating_mul(steps))
+        }
+        PhaseShape::Spike { rise, hold, fall, .. } => Nanos(rise.0 + hold.0 + fall.0),
+        PhaseShape::Points(points) => points.last().map_or(Nanos::ZERO, |(at, _)| *at),
+        PhaseShape::Closed { duration, .. } => duration.unwrap_or(Nanos::ZERO),
+        PhaseShape::Replay { .. } => Nanos::ZERO,
+    }
+}
+
+fn open(load: &file::Load, spec: &LoadSpec, seed: u64, faults: &mut Vec<Fault>) -> Load {
+    let mut schedule = Schedule::new(load.arrivals.unwrap_or(Arrivals::Uniform), seed);
+    if load.start > Nanos::ZERO {
+        schedule = schedule.then_pause(load.start);
+    }
+    let mut highest = Rate(0);
+    for phase in &load.phases {
+        let mut seen = |rate: Rate| highest = highest.max(rate);
+        schedule = match &phase.value.shape {
+            PhaseShape::Open { from, to, duration } => {
+                seen(*from.max(to));
+                let shape = if from == to { Shape::Constant(*to) } else { Shape::Ramp(*from, *to) };
+                schedule.then(shape, *duration)
+            }
+            PhaseShape::Steps { from, by, every, until } => {
+                seen(*until);
+                if until.0.saturating_sub(from.0) / by.0.max(1) >= STEPS_MAX as u64 {
+                    faults.push(fault(
+                        phase.at,
+                        format!("there are more than {STEPS_MAX} steps"),
+                        "make `by` larger",
+                    ));
+                    continue;
+                }
+                schedule.then_steps(*from, *by, *every, *until)
+            }
+            PhaseShape::Spike { from, to, rise, hold, fall } => {
+                seen(*to);
+                schedule.then_spike(*from, *to, *rise, *hold, *fall)
+            }
+            PhaseShape::Sine { mean, amplitude, period, duration } => {
+                seen(Rate(mean.0 + amplitude.0));
+                schedule.then_sine(*mean, *amplitude, *period, *duration)
+            }
+            PhaseShape::Points(points) => {
+                points.iter().for_each(|(_, rate)| seen(*rate));
+                schedule.then_points(points)
+            }
+            PhaseShape::Pause(duration) => schedule.then_pause(*duration),
+            PhaseShape::Replay { file, .. } => {
+                faults.push(fault(file.at, "`replay` cannot be run yet", "use `open`"));
+                schedule
+            }
+            PhaseShape::Closed { .. } => schedule,
+        };
+    }
+    let second_of_rate = u32::try_from(highest.0.div_ceil(1_000)).unwrap_or(u32::MAX);
+    Load::Open {
+        schedule,
+        warm_connections: 1,
+        max_connections: spec.max_connections.or(load.max_connections).unwrap_or(OPEN_CONNECTIONS),
+        max_backlog: spec.max_backlog.or(load.max_backlog).unwrap_or(second_of_rate.clamp(1, BACKLOG_MAX)),
+    }
+}
+
+fn closed(load: &file::Load, faults: &mut Vec<Fault>) -> Load {
+    let mut users = Users::default();
+    if load.start > Nanos::ZERO {
+        users = users.then_pause(load.start);
+    }
+    let (mut requests, mut per_user) = (None, None);
+    let mut open_end = false;
+    for (position, phase) in load.phases.iter().enumerate() {
+        if open_end {
+            let mend = "give the phase before it `for`";
+            faults.push(fault(phase.at, "this phase would never come: the one before it has no end", mend));
+        }
+        match &phase.value.shape {
+            PhaseShape::Closed { from, to, duration, iterations } => {
+                if iterations.is_some() && position + 1 < load.phases.len() {
+                    let what = "only the last phase of a load can have a number of iterations";
+                    faults.push(fault(phase.at, what, "use `for` here"));
+                }
+                match iterations {
+                    Some(Iterations::Shared(count)) => requests = Some(*count),
+                    Some(Iterations::PerUser(count)) => per_user = Some(*count),
+                    None => {}
+                }
+                match duration {
+                    Some(duration) => users = users.then(*from, *to, *duration),
+                    None => {
+                        open_end = true;
+                        users = users.then_open_end(*to);
+                    }
+                }
+            }
+            PhaseShape::Pause(duration) => users = users.then_pause(*duration),
+            _ => {}
+        }
+    }
+    if let Some(last) = load.phases.last().filter(|_| open_end && requests.is_none() && per_user.is_none()) {
+        let mend = "give it `for`, `iterations` or `iterations_per_user`";
+        faults.push(fault(last.at, "this phase has no end", mend));
+    }
+    Load::Closed {
+        connections: users.max_users().max(1),
+        requests,
+        duration: users.duration(),
+        shape: Some(super::ClosedShape { users, per_user }),
+    }
+}
