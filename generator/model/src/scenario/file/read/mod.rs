@@ -13,6 +13,8 @@ use super::keys::root::{FILE, HOOKS, LIMIT};
 use super::keys::{Object, Rule, Shape};
 use super::tree::{Leaf, Node, parse};
 use super::{Entries, File, LimitSpec, Located, Name, Place, secrets};
+#[cfg(test)]
+pub(super) use scalar::means;
 use scalar::mismatch;
 
 /// Reads a scenario file: YAML, of which JSON is a subset.

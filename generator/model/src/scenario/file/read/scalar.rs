@@ -273,7 +273,7 @@ fn is_null(leaf: &Leaf) -> bool {
 }
 
 /// Only plain scalars can be anything but texts.
-pub(super) fn means(leaf: &Leaf) -> Meaning {
+pub(in super::super) fn means(leaf: &Leaf) -> Meaning {
     match leaf.style {
         Style::Plain => meaning(&leaf.text),
         Style::Quoted | Style::Block => Meaning::Text,
