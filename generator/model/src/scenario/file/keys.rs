@@ -39,6 +39,7 @@ pub(super) enum Shape {
     Expression,
     /// A word or name, without expressions.
     Name,
+    Url,
     File,
     Boolean,
     /// At least 0; `10k` means 10,000.
@@ -88,6 +89,7 @@ impl Shape {
             Self::Text => ("a text", "\"text\""),
             Self::Expression => ("an expression", "status == 200"),
             Self::Name => ("a name", "checkout"),
+            Self::Url => ("a URL", "https://example.org"),
             Self::File => ("the name of a file", "users.csv"),
             Self::Boolean => ("a boolean", "true or false"),
             Self::Count => ("a count", "100 or 10k"),

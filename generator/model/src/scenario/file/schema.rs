@@ -87,7 +87,9 @@ fn reference(object: &'static Object) -> Value {
 fn shape(shape: &Shape, definitions: &mut Map<String, Value>) -> Value {
     let (what, example) = shape.words();
     match shape {
-        Shape::Text | Shape::Name | Shape::File => json!({ "type": ["string", "number", "boolean"] }),
+        Shape::Text | Shape::Name | Shape::Url | Shape::File => {
+            json!({ "type": ["string", "number", "boolean"] })
+        }
         Shape::Expression => json!({ "type": ["string", "number", "boolean", "null"] }),
         Shape::Boolean => json!({ "type": "boolean" }),
         Shape::Count

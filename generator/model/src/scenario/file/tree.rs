@@ -12,7 +12,7 @@ use super::Place;
 use super::fault::{Fault, Faults, Shown};
 
 /// Far more than a person writes. Data belongs into files of its own.
-pub(super) const SOURCE_BYTES_MAX: usize = 256 << 10;
+pub const SOURCE_BYTES_MAX: usize = 256 << 10;
 /// Deeper, nobody finds the place that an error names; and readers go down as deep.
 pub(super) const DEPTH_MAX: usize = 32;
 /// Bounds memory at some 10 MiB.

@@ -8,8 +8,8 @@ pub(in super::super) static FILE: Object = Object::new(
     "file",
     &[
         key("name", Shape::Name, "What results call this scenario."),
-        key("target", Shape::Name, "Base of all requests that name no other target: https://host[:port][/path]."),
-        key("targets", Shape::Named(&Shape::Name), "Further targets, by the name that a request's target has."),
+        key("target", Shape::Url, "Base of all requests that name no other target: https://host[:port][/path]."),
+        key("targets", Shape::Named(&Shape::Url), "Further targets, by the name that a request's target has."),
         key("http", Shape::Object(&HTTP), "How requests are sent, and what counts as an answer."),
         key("data", Shape::Named(&Shape::Object(&FEEDER)), "Files of rows that expressions can name."),
         key("vars", Shape::Named(&Shape::Value), "What expressions can name."),

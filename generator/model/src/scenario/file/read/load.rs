@@ -30,6 +30,7 @@ fn load(node: &Node, faults: &mut Faults) -> Option<Load> {
         Node::Map(..) => phase(node, &mut settings, faults).into_iter().collect(),
         _ => list(node, faults, |node, faults| phase(node, &mut settings, faults)),
     };
+    fit_together(&phases, faults);
     Some(settings.into_load(Load { phases, ..Load::default() }))
 }
 
@@ -43,7 +44,35 @@ fn load_of_map(node: &Node, faults: &mut Faults) -> Option<Load> {
         phases: fields.list("phases", faults, |node, faults| phase(node, &mut settings, faults)),
         ..Load::default()
     };
+    fit_together(&load.phases, faults);
     Some(settings.into_load(load))
+}
+
+/// Whether all phases are open or all closed (a pause is both), with warm-ups first.
+fn fit_together(phases: &[Located<Phase>], faults: &mut Faults) {
+    let is_closed = |phase: &Phase| match phase.shape {
+        PhaseShape::Pause(_) => None,
+        PhaseShape::Closed { .. } => Some(true),
+        _ => Some(false),
+    };
+    let first = phases.iter().find_map(|phase| is_closed(&phase.value));
+    if let Some(other) =
+        phases.iter().find(|phase| is_closed(&phase.value).is_some_and(|it| Some(it) != first))
+    {
+        faults.add(
+            other.at,
+            "a load is open or closed, and this phase differs from those before it",
+            "write two loads under 'loads', one of which has a 'start'",
+        );
+    }
+    let measured = phases.iter().skip_while(|phase| phase.value.warmup);
+    if let Some(late) = measured.clone().find(|phase| phase.value.warmup) {
+        faults.add(
+            late.at,
+            "this warm-up comes after a phase that is measured",
+            "leave 'warmup' out here, or move the phase to the beginning",
+        );
+    }
 }
 
 /// What can stand within a phase but is of its load.

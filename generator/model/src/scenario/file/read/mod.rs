@@ -17,7 +17,8 @@ use super::{Entries, File, LimitSpec, Located, Name, Place, secrets};
 pub(super) use scalar::means;
 use scalar::mismatch;
 
-/// Reads a scenario file: YAML, of which JSON is a subset.
+/// Reads a scenario file: YAML, of which JSON is a subset. Nothing above [`super::SOURCE_BYTES_MAX`] is read, so callers
+/// need not have more of it.
 ///
 /// # Errors
 /// All that is wrong with it, in order of place, at most [`super::FAULTS_MAX`].
@@ -38,8 +39,8 @@ fn file(root: &Node, faults: &mut Faults) -> Option<File> {
     let [on_start, on_stop, setup, teardown] = HOOKS.map(|hook| flow::hook(&fields, hook, faults));
     Some(File {
         name: fields.read("name", faults, scalar::word),
-        target: fields.read("target", faults, scalar::name),
-        targets: fields.named("targets", faults, scalar::name),
+        target: fields.read("target", faults, scalar::url),
+        targets: fields.named("targets", faults, scalar::url),
         http: fields.read("http", faults, http::http).unwrap_or_default(),
         data: fields.named("data", faults, http::feeder),
         vars: fields.named("vars", faults, scalar::value),

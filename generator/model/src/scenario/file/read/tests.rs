@@ -121,6 +121,24 @@ fn settings_of_a_load_agree() {
 }
 
 #[test]
+fn phases_of_a_load_fit_together() {
+    check(
+        "load:\n- open: {rate: 1, for: 1s}\n- pause: 1s\n- closed: {users: 1, for: 1s}\n",
+        &["4:3: a load is open or closed, and this phase differs from those before it; \
+         write two loads under 'loads', one of which has a 'start'"],
+    );
+    check(
+        "load:\n phases:\n - {pause: 1s, warmup: true}\n - pause: 1s\n - {pause: 1s, warmup: true}\n",
+        &["5:4: this warm-up comes after a phase that is measured; \
+         leave 'warmup' out here, or move the phase to the beginning"],
+    );
+    check(
+        "load: {closed: {users: 5}}",
+        &["1:16: nothing says when this phase ends; add for: 10m, or iterations: 1000"],
+    );
+}
+
+#[test]
 fn keys_that_are_not_known_are_told() {
     check_step("- {get: /, chek: [a]}", &["3:13: unknown key 'chek'; did you mean 'check'?"]);
     check("traget: x", &["1:1: unknown key 'traget'; did you mean 'target'?"]);
@@ -238,4 +256,43 @@ fn all_faults_are_told_in_order_and_bounded() {
     assert_eq!(all_faults(&many).len(), FAULTS_MAX);
     let unknown: String = (0..20_000).map(|i| format!("k{i}: 1\n")).collect();
     assert_eq!(all_faults(&unknown).len(), FAULTS_MAX);
+}
+
+/// Each fills the budget of bytes or of nodes with what costs a reader most; that this ends in moments is the test.
+#[test]
+fn nothing_costs_more_than_it_is_long() {
+    let near =
+        ["gte", "pust", "pux", "pach", "delet", "heat", "option", "requst", "thinc", "sett", "grup", "repet"];
+    let near: String = near.map(|key| format!("{key}: 0, ")).concat();
+    let nested = |depth: usize| {
+        format!("flows: {{a: {}[]{}}}", "[{repeat: 1, steps: ".repeat(depth), "}]".repeat(depth))
+    };
+    assert!(read(&nested(14)).is_ok());
+    for (begin, piece, end) in [
+        ("flows: {a: [", "{}, ", "]}"),
+        ("flows: {a: [", &format!("{{{near}}}, "), "]}"),
+        ("flows: {a: [", "{get: , chek: }, ", "]}"),
+        ("flows: {a: [{get: /, check: [", "{that: a, nam: b}, ", "]}]}"),
+        ("http: {ok_status: [", "9xx, ", "]}"),
+        ("http: {ok_status: [", "99xx, ", "]}"),
+        ("load: {points: [", "[1, 2], ", "]}"),
+        ("load: [", "{replay: {log: a, format: combine}}, ", "]"),
+        ("limits: ['", "p", "']"),
+        ("limits: [", "p99(lag) < 1x, ", "]"),
+        ("limits: ['error_rate < ", "0", "%']"),
+        ("load: {pause: '", "1s", "'}"),
+        ("vars: {a: ", "9", "}"),
+        ("vars: {a: 1.", "9", "}"),
+        ("vars: {token: '", "a1B2", "'}"),
+        ("vars: {token: '", "eyJ.", "'}"),
+        ("vars: {token: '", "-----BEGIN ", "'}"),
+        ("vars: {token: [", "AKIAAAAAAAAAAAAAAAAA, ", "]}"),
+    ] {
+        let room = crate::scenario::file::SOURCE_BYTES_MAX - begin.len() - end.len();
+        let source = format!("{begin}{}{end}", piece.repeat((room / piece.len()).min(30_000)));
+        let faults = read(&source).err().unwrap_or_default();
+        assert!(faults.len() <= FAULTS_MAX, "{begin}{piece}");
+        assert!(faults.iter().all(|fault| fault.to_string().len() < 500), "{begin}{piece}: {}", faults[0]);
+    }
+    assert!(all_faults(&nested(16))[0].contains("nested deeper"));
 }

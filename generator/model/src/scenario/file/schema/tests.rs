@@ -1,6 +1,8 @@
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 
 use super::*;
 use crate::scenario::file::core_schema::Meaning;
@@ -123,6 +125,36 @@ fn every_key_has_a_description_and_every_definition_is_used() {
         }
     }
     assert!(names.len() > 30, "{names:?}");
+}
+
+/// Keys of all maps within a value.
+fn keys(value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(map) => map.iter().for_each(|(key, value)| {
+            found.insert(key.clone());
+            keys(value, found);
+        }),
+        Value::Array(items) => items.iter().for_each(|item| keys(item, found)),
+        _ => {}
+    }
+}
+
+/// A key that stands in a table but that nobody reads would be taken in silence. What is written reads as the same, so it
+/// is enough that each key is written.
+#[test]
+fn every_key_is_written() {
+    let mut runner = TestRunner::deterministic();
+    let mut found = BTreeSet::new();
+    for _ in 0..200 {
+        let file = strategies::file().new_tree(&mut runner).expect("a file").current();
+        keys(&json_of(&write(&file)), &mut found);
+    }
+    let schema = schema();
+    for (name, definition) in schema["$defs"].as_object().unwrap() {
+        for key in definition.get("properties").and_then(Value::as_object).into_iter().flat_map(Map::keys) {
+            assert!(found.contains(key), "{name}.{key}");
+        }
+    }
 }
 
 proptest! {

@@ -1,6 +1,8 @@
 pub(in super::super) mod strategies;
 
+use super::super::fault::Faults;
 use super::super::read;
+use super::super::tree::parse;
 use super::*;
 use proptest::prelude::*;
 
@@ -97,6 +99,27 @@ fn quantities_keep_their_value() {
     }
 }
 
+/// Whether the content of each value stands where its place says.
+fn stands_there(node: &Node, lines: &[&str]) -> bool {
+    match node {
+        Node::Leaf(leaf) => {
+            let (line, column) = (leaf.at.line as usize - 1, leaf.at.column as usize - 1);
+            let before: String = lines[line].chars().take(column).collect();
+            let from: String = lines[line].chars().skip(column).collect();
+            match leaf.style {
+                Style::Plain if leaf.is_secret => from.starts_with("!secret"),
+                Style::Plain => from.starts_with(&leaf.text),
+                Style::Quoted => before.ends_with(['"', '\'']),
+                Style::Block => from == leaf.text.lines().next().unwrap_or_default(),
+            }
+        }
+        Node::List(nodes, _) => nodes.iter().all(|node| stands_there(node, lines)),
+        Node::Map(entries, _) => entries
+            .iter()
+            .all(|(key, node)| stands_there(&Node::Leaf(key.clone()), lines) && stands_there(node, lines)),
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -112,7 +135,15 @@ proptest! {
     }
 
     #[test]
-    fn whatever_is_read_does_no_harm(source in "[\\[\\]{}:,'\"|>#&*!?\\-\n a-c0-9.~/%]{0,80}") {
+    fn places_are_those_of_the_content(file in strategies::file()) {
+        let written = write(&file);
+        let tree = parse(&written, &mut Faults::default());
+        let lines: Vec<&str> = written.split('\n').collect();
+        prop_assert!(tree.is_some_and(|tree| stands_there(&tree, &lines)), "{}", written);
+    }
+
+    #[test]
+    fn whatever_is_read_does_no_harm(source in "[\\[\\]{}:,'\"|>#&*!?\\-\n a-c0-9.~/%]{0,120}") {
         if let Ok(file) = read(&source) {
             prop_assert_eq!(read(&write(&file)), Ok(file));
         }

@@ -5,6 +5,7 @@ use proptest::option::of;
 use proptest::prelude::*;
 use proptest::sample::select;
 
+use crate::scenario::file::keys::flow::METHODS;
 use crate::scenario::file::*;
 use crate::scenario::{StatusRange, TlsVersion};
 
@@ -169,9 +170,24 @@ fn feeder() -> impl Strategy<Value = Feeder> {
     })
 }
 
-fn shape() -> impl Strategy<Value = PhaseShape> {
+fn closed() -> impl Strategy<Value = PhaseShape> {
     let iterations =
         prop_oneof![any::<u64>().prop_map(Iterations::Shared), any::<u64>().prop_map(Iterations::PerUser)];
+    prop_oneof![
+        (any::<u32>(), any::<u32>(), of(nanos()), iterations).prop_map(|(from, to, duration, iterations)| {
+            PhaseShape::Closed { from, to, duration, iterations: Some(iterations) }
+        }),
+        (any::<u32>(), nanos()).prop_map(|(users, time)| PhaseShape::Closed {
+            from: users,
+            to: users,
+            duration: Some(time),
+            iterations: None
+        }),
+        nanos().prop_map(PhaseShape::Pause),
+    ]
+}
+
+fn open() -> impl Strategy<Value = PhaseShape> {
     let format = select(vec![LogFormat::Combined, LogFormat::JsonLines, LogFormat::Har]);
     prop_oneof![
         (rate(), rate(), nanos()).prop_map(|(from, to, duration)| PhaseShape::Open { from, to, duration }),
@@ -194,15 +210,6 @@ fn shape() -> impl Strategy<Value = PhaseShape> {
             points[0].0 = Nanos::ZERO;
             PhaseShape::Points(points)
         }),
-        (any::<u32>(), any::<u32>(), of(nanos()), iterations).prop_map(|(from, to, duration, iterations)| {
-            PhaseShape::Closed { from, to, duration, iterations: Some(iterations) }
-        }),
-        (any::<u32>(), nanos()).prop_map(|(users, time)| PhaseShape::Closed {
-            from: users,
-            to: users,
-            duration: Some(time),
-            iterations: None
-        }),
         nanos().prop_map(PhaseShape::Pause),
         (located(name()), format, 0.001..1_000.0).prop_map(|(file, format, speed)| PhaseShape::Replay {
             file,
@@ -213,8 +220,11 @@ fn shape() -> impl Strategy<Value = PhaseShape> {
 }
 
 fn load() -> impl Strategy<Value = Load> {
-    let phase = (shape(), any::<bool>()).prop_map(|(shape, warmup)| Phase { shape, warmup });
-    let phases = vec(located(phase), 0..3);
+    let phases =
+        (prop_oneof![vec(open(), 0..3), vec(closed(), 0..3)], 0usize..3).prop_map(|(shapes, warmups)| {
+            let phase = |(at, shape)| Located::from(Phase { shape, warmup: at < warmups });
+            shapes.into_iter().enumerate().map(phase).collect()
+        });
     let bare = phases.prop_map(|phases| Load { phases, ..Load::default() });
     let arrivals = of(select(vec![Arrivals::Uniform, Arrivals::Poisson]));
     let settings =
@@ -268,7 +278,7 @@ fn body() -> impl Strategy<Value = Body> {
 }
 
 fn request() -> impl Strategy<Value = Request> {
-    let method = prop_oneof![select(vec!["GET", "POST", "DELETE"]).prop_map(str::to_owned), "[A-Z]{1,8}"];
+    let method = prop_oneof![select(&METHODS[..]).prop_map(|(_, method)| method.to_owned()), "[A-Z]{1,8}"];
     let check = (expression(), of(text_of_a_name())).prop_map(|(that, name)| Check { that, name });
     (
         (method, located(text()), of(located(text())), of(text()), vec(text(), 0..3)),
