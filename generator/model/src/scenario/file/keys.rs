@@ -1,7 +1,7 @@
 //! The keys of a scenario file: what may stand where, and what it means.
 //!
-//! One table for all who need to know: readers refuse what is not in it, "did you mean" looks into it, and the JSON
-//! Schema is made from it.
+//! One table for all who need to know: readers refuse what is not in it, "did you mean" looks into it, and
+//! the JSON Schema is made from it.
 
 pub(super) mod flow;
 pub(super) mod load;

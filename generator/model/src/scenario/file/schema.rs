@@ -1,7 +1,7 @@
 //! The JSON Schema of scenario files (draft 2020-12), by which editors complete and check them.
 //!
-//! It is made from the tables of keys that the readers use. What a table cannot say, such as that points go on in time,
-//! only a reader says: each file that reads is valid, but not the other way round.
+//! It is made from the tables of keys that the readers use. What a table cannot say, such as that points go
+//! on in time, only a reader says: each file that reads is valid, but not the other way round.
 
 use serde_json::{Map, Value, json};
 

@@ -1,7 +1,7 @@
 //! Texts in a file that look like secrets.
 //!
-//! A scenario is passed on, kept beside results and shown to others, so what is secret belongs elsewhere and is named
-//! here: `{{ secret.NAME }}` or `!secret NAME`. What is found is told without being repeated.
+//! A scenario is passed on, kept beside results and shown to others, so what is secret belongs elsewhere and
+//! is named here: `{{ secret.NAME }}` or `!secret NAME`. What is found is told without being repeated.
 
 use super::core_schema::{Meaning, meaning};
 use super::fault::{Faults, Shown};
@@ -42,8 +42,8 @@ fn reason(root: &Node) -> Option<&Leaf> {
     })
 }
 
-/// Goes down as deep as the tree does, which is bounded. Only the nearest key of a value decides, lest all steps of a flow
-/// named `authenticate` were taken for secrets.
+/// Goes down as deep as the tree does, which is bounded. Only the nearest key of a value decides, lest all
+/// steps of a flow named `authenticate` were taken for secrets.
 fn values(node: &Node, key: &str, is_secret_place: bool, faults: &mut Faults) {
     match node {
         Node::Leaf(leaf) => value(leaf, key, is_secret_place, faults),
@@ -74,7 +74,8 @@ fn value(leaf: &Leaf, key: &str, is_secret_place: bool, faults: &mut Faults) {
     }
 }
 
-/// A beginning that only one kind of secret has, and how many letters, digits, `_` and `-` follow it at least.
+/// A beginning that only one kind of secret has, and how many letters, digits, `_` and `-` follow it at
+/// least.
 struct Prefix {
     begins: &'static str,
     followed_by: usize,

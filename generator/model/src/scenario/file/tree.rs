@@ -1,8 +1,9 @@
 //! YAML 1.2 (of which JSON is a subset) to a tree whose parts know their places.
 //!
-//! The parser's events become a tree of bounded size and depth, whoever wrote the file: budgets come before anything is
-//! kept, and what could make a short file large (anchors, aliases, merge keys) is refused. So is what would make a file
-//! read differently elsewhere: tags, double keys, several documents, control characters.
+//! The parser's events become a tree of bounded size and depth, whoever wrote the file: budgets come before
+//! anything is kept, and what could make a short file large (anchors, aliases, merge keys) is refused. So is
+//! what would make a file read differently elsewhere: tags, double keys, several documents, control
+//! characters.
 
 use std::collections::BTreeMap;
 
@@ -17,8 +18,8 @@ pub const SOURCE_BYTES_MAX: usize = 256 << 10;
 pub(super) const DEPTH_MAX: usize = 32;
 /// Bounds memory at some 10 MiB.
 pub(super) const NODES_MAX: usize = 100_000;
-/// A key is a name. YAML bounds keys without `?` at 1,024 (YAML 1.2.2 section 7.4.2), and this fits in that even if each
-/// character is written as an escape of six.
+/// A key is a name. YAML bounds keys without `?` at 1,024 (YAML 1.2.2 section 7.4.2), and this fits in that
+/// even if each character is written as an escape of six.
 const KEY_CHARS_MAX: usize = 128;
 
 /// A part of the file.
@@ -80,8 +81,8 @@ pub(super) fn parse(source: &str, faults: &mut Faults) -> Option<Node> {
     }
 }
 
-/// The source without its byte order mark, if it has a fitting length and none but printable characters. The parser takes
-/// a NUL for the end of the file, and would not see what stands behind it.
+/// The source without its byte order mark, if it has a fitting length and none but printable characters. The
+/// parser takes a NUL for the end of the file, and would not see what stands behind it.
 fn checked(source: &str) -> Result<&str, Fault> {
     let first = Place { line: 1, column: 1 };
     if source.len() > SOURCE_BYTES_MAX {
@@ -284,8 +285,8 @@ fn repeated(at: Place) -> Fault {
     }
 }
 
-/// Where the content of a scalar begins. For a block the parser tells the place of its first character, for a quoted text
-/// that of the quote, for what has a tag that of the tag.
+/// Where the content of a scalar begins. For a block the parser tells the place of its first character, for a
+/// quoted text that of the quote, for what has a tag that of the tag.
 fn content(style: ScalarStyle, has_tag: bool, at: Place) -> (Style, Place) {
     match style {
         ScalarStyle::Plain => (Style::Plain, at),

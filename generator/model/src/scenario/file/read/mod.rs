@@ -1,7 +1,7 @@
 //! A tree to a [`File`], with all that is wrong with it at once.
 //!
-//! A reader takes a node and gives a value, or none where it has told of a fault. What it gives beside faults is never
-//! used: with one fault there is no file.
+//! A reader takes a node and gives a value, or none where it has told of a fault. What it gives beside faults
+//! is never used: with one fault there is no file.
 
 mod flow;
 mod http;
@@ -17,8 +17,8 @@ use super::{Entries, File, LimitSpec, Located, Name, Place, secrets};
 pub(super) use scalar::means;
 use scalar::mismatch;
 
-/// Reads a scenario file: YAML, of which JSON is a subset. Nothing above [`super::SOURCE_BYTES_MAX`] is read, so callers
-/// need not have more of it.
+/// Reads a scenario file: YAML, of which JSON is a subset. Nothing above [`super::SOURCE_BYTES_MAX`] is read,
+/// so callers need not have more of it.
 ///
 /// # Errors
 /// All that is wrong with it, in order of place, at most [`super::FAULTS_MAX`].

@@ -86,7 +86,8 @@ fn the_example_reads() {
 #[test]
 fn json_reads_as_well() {
     let file = read(
-        r#"{"target": "http://h", "flows": {"a": [{"get": "/"}]}, "load": {"closed": {"users": 5, "for": "1s"}}}"#,
+        r#"{"target": "http://h", "flows": {"a": [{"get": "/"}]},
+            "load": {"closed": {"users": 5, "for": "1s"}}}"#,
     );
     assert_eq!(file.map(|file| file.flows[0].1.steps.len()), Ok(1));
 }
@@ -196,19 +197,23 @@ fn values_of_another_kind_are_told() {
         ),
         (
             "vars: {a: .inf}",
-            "1:11: the number '.inf' is neither a finite one nor an integer of 64 bits; write a smaller one, or put it in quotes if it is a text",
+            "1:11: the number '.inf' is neither a finite one nor an integer of 64 bits; \
+             write a smaller one, or put it in quotes if it is a text",
         ),
         (
             "limits: ['p99(lag) < 5']",
-            "1:22: this is not a limit: expected a duration such as 50ms, and nothing after it; write a limit such as p99(response_time) < 50ms",
+            "1:22: this is not a limit: expected a duration such as 50ms, and nothing after it; \
+             write a limit such as p99(response_time) < 50ms",
         ),
         (
             "load: {points: [[0s, 1], [5s]]}",
-            "1:26: expected a point of time and rate, found a list; write a point of time and rate such as [30s, 500/s]",
+            "1:26: expected a point of time and rate, found a list; \
+             write a point of time and rate such as [30s, 500/s]",
         ),
         (
             "http: {auth: {bearer: !secret 'a b'}}",
-            "1:23: what follows !secret is not the name of a secret; write a name of letters, digits and _, as in !secret API_KEY",
+            "1:23: what follows !secret is not the name of a secret; \
+             write a name of letters, digits and _, as in !secret API_KEY",
         ),
     ] {
         assert_eq!(all_faults(source).first().map(String::as_str), Some(want), "{source}");
@@ -219,18 +224,16 @@ fn values_of_another_kind_are_told() {
 fn steps_do_one_thing() {
     check_step(
         "- {get: /, think: 1s}",
-        &[
-            "3:13: a step does one thing, but this one has 'get' and 'think'; write 'think' as a step of its own",
-        ],
+        &["3:13: a step does one thing, but this one has 'get' and 'think'; \
+             write 'think' as a step of its own"],
     );
     check_step("- {get: /, post: /}", &["3:13: 'get' and 'post' exclude each other; leave one of them out"]);
     check_step("- {gett: /}", &["3:5: this step does not say what it does; did you mean 'get'?"]);
     check_step(
         "- {name: x}",
-        &[
-            "3:4: this step does not say what it does; add one of get, post, put, patch, delete, head, options, \
-         request, think, set, group, repeat, while, if, random, switch and parallel",
-        ],
+        &["3:4: this step does not say what it does; \
+             add one of get, post, put, patch, delete, head, options, \
+         request, think, set, group, repeat, while, if, random, switch and parallel"],
     );
     check_step(
         "- {get: /, body: a, form: {}}",
@@ -258,7 +261,8 @@ fn all_faults_are_told_in_order_and_bounded() {
     assert_eq!(all_faults(&unknown).len(), FAULTS_MAX);
 }
 
-/// Each fills the budget of bytes or of nodes with what costs a reader most; that this ends in moments is the test.
+/// Each fills the budget of bytes or of nodes with what costs a reader most. That this ends in moments is the
+/// test.
 #[test]
 fn nothing_costs_more_than_it_is_long() {
     let near =

@@ -139,8 +139,8 @@ fn keys(value: &Value, found: &mut BTreeSet<String>) {
     }
 }
 
-/// A key that stands in a table but that nobody reads would be taken in silence. What is written reads as the same, so it
-/// is enough that each key is written.
+/// A key that stands in a table but that nobody reads would be taken in silence. What is written reads as the
+/// same, so it is enough that each key is written.
 #[test]
 fn every_key_is_written() {
     let mut runner = TestRunner::deterministic();

@@ -1,7 +1,7 @@
 //! A [`File`] as text that reads as the same file.
 //!
-//! What is as it would be without being written is left out. A load without a name stands alone, and names within one
-//! map differ: of files that were read that holds, and who makes one sees to it.
+//! What is as it would be without being written is left out. A load without a name stands alone, and names
+//! within one map differ: of files that were read that holds, and who makes one sees to it.
 
 mod flow;
 mod http;

@@ -27,8 +27,10 @@ fn what_is_default_is_left_out() {
 #[test]
 fn steps_are_written_in_blocks() {
     check(
-        "{target: 'http://h', flows: {a: [{get: '/{{ x }}', tags: ['a', 'b'], check: [status == 200, {that: 'a ~ \"b: c\"', name: n}]}, \
-         {if: a, then: [{think: 1000ms..2s}], else: [{random: [{weight: 1, steps: []}]}]}]}, load: {points: [[0s, 0], [90s, 500]]}}",
+        "{target: 'http://h', flows: {a: [{get: '/{{ x }}', tags: ['a', 'b'], \
+         check: [status == 200, {that: 'a ~ \"b: c\"', name: n}]}, \
+         {if: a, then: [{think: 1000ms..2s}], else: [{random: [{weight: 1, steps: []}]}]}]}, \
+         load: {points: [[0s, 0], [90s, 500]]}}",
         r#"target: http://h
 load:
   - points:

@@ -1,6 +1,7 @@
 //! A tree as YAML in block style.
 //!
-//! Quotes stand where plain style would read as something else: that is decided here, for each text and nowhere else.
+//! Quotes stand where plain style would read as something else: that is decided here, for each text and
+//! nowhere else.
 
 use std::fmt::Write as _;
 
@@ -141,7 +142,8 @@ fn inline(leaf: &Leaf) -> String {
     }
 }
 
-/// Whether a text can stand without quotes in block context (YAML 1.2.2 section 7.3.3), on the side of caution.
+/// Whether a text can stand without quotes in block context (YAML 1.2.2 section 7.3.3), on the side of
+/// caution.
 fn can_be_plain(text: &str) -> bool {
     let begins = match text.strip_prefix('-') {
         Some(rest) => rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '.'),
