@@ -6,7 +6,8 @@ use super::Place;
 
 /// What is told of one file. Past so many, the first ones are what is worth mending.
 pub const FAULTS_MAX: usize = 100;
-/// What is gathered before the first are chosen by their place: tree and readers find theirs in different orders.
+/// What is gathered before the first are chosen by their place: tree and readers find theirs in different
+/// orders.
 const GATHERED_MAX: usize = 1_000;
 /// What of somebody's text is repeated in a sentence.
 const SHOWN_CHARS_MAX: usize = 40;

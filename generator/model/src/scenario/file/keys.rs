@@ -1,7 +1,7 @@
 //! The keys of a scenario file: what may stand where, and what it means.
 //!
-//! One table for all who need to know: readers refuse what is not in it, "did you mean" looks into it, and the JSON
-//! Schema is made from it.
+//! One table for all who need to know: readers refuse what is not in it, "did you mean" looks into it, and
+//! the JSON Schema is made from it.
 
 pub(super) mod flow;
 pub(super) mod load;
@@ -39,6 +39,7 @@ pub(super) enum Shape {
     Expression,
     /// A word or name, without expressions.
     Name,
+    Url,
     File,
     Boolean,
     /// At least 0; `10k` means 10,000.
@@ -88,6 +89,7 @@ impl Shape {
             Self::Text => ("a text", "\"text\""),
             Self::Expression => ("an expression", "status == 200"),
             Self::Name => ("a name", "checkout"),
+            Self::Url => ("a URL", "https://example.org"),
             Self::File => ("the name of a file", "users.csv"),
             Self::Boolean => ("a boolean", "true or false"),
             Self::Count => ("a count", "100 or 10k"),

@@ -9,11 +9,16 @@ mod core_schema;
 mod fault;
 mod keys;
 mod read;
+mod schema;
 mod secrets;
 mod tree;
+mod write;
 
 pub use fault::{FAULTS_MAX, Fault};
 pub use read::read;
+pub use schema::schema;
+pub use tree::SOURCE_BYTES_MAX;
+pub use write::write;
 
 use crate::limit::Limit;
 use crate::scenario::{StatusRange, TlsVersion};

@@ -1,10 +1,11 @@
 //! Texts in a file that look like secrets.
 //!
-//! A scenario is passed on, kept beside results and shown to others, so what is secret belongs elsewhere and is named
-//! here: `{{ secret.NAME }}` or `!secret NAME`. What is found is told without being repeated.
+//! A scenario is passed on, kept beside results and shown to others, so what is secret belongs elsewhere and
+//! is named here: `{{ secret.NAME }}` or `!secret NAME`. What is found is told without being repeated.
 
-use super::fault::Faults;
-use super::tree::{Leaf, Node};
+use super::core_schema::{Meaning, meaning};
+use super::fault::{Faults, Shown};
+use super::tree::{Leaf, Node, Style};
 
 /// Shorter reasons than this are none.
 const REASON_CHARS_MIN: usize = 10;
@@ -41,7 +42,8 @@ fn reason(root: &Node) -> Option<&Leaf> {
     })
 }
 
-/// Goes down as deep as the tree does, which is bounded.
+/// Goes down as deep as the tree does, which is bounded. Only the nearest key of a value decides, lest all
+/// steps of a flow named `authenticate` were taken for secrets.
 fn values(node: &Node, key: &str, is_secret_place: bool, faults: &mut Faults) {
     match node {
         Node::Leaf(leaf) => value(leaf, key, is_secret_place, faults),
@@ -49,15 +51,16 @@ fn values(node: &Node, key: &str, is_secret_place: bool, faults: &mut Faults) {
         Node::Map(entries, _) => {
             for (inner, node) in entries {
                 let name = inner.text.to_ascii_lowercase();
-                let is_secret = name == "headers" || SECRET_NAMES.iter().any(|part| name.contains(part));
-                values(node, &inner.text, is_secret || is_secret_place, faults);
+                let is_secret = key == "headers" || SECRET_NAMES.iter().any(|part| name.contains(part));
+                values(node, &inner.text, is_secret, faults);
             }
         }
     }
 }
 
 fn value(leaf: &Leaf, key: &str, is_secret_place: bool, faults: &mut Faults) {
-    if leaf.is_secret || !faults.has_room() {
+    let is_number = leaf.style == Style::Plain && matches!(meaning(&leaf.text), Meaning::Float(_));
+    if leaf.is_secret || is_number || !faults.has_room() {
         return;
     }
     let kind = known_kind(&leaf.text).or_else(|| is_secret_place.then(|| random_kind(&leaf.text)).flatten());
@@ -65,13 +68,14 @@ fn value(leaf: &Leaf, key: &str, is_secret_place: bool, faults: &mut Faults) {
         let length = leaf.text.chars().count();
         faults.add(
             leaf.at,
-            format!("the value of {} ({length} characters) looks like {kind}", super::fault::Shown(key)),
+            format!("the value of {} ({length} characters) looks like {kind}", Shown(key)),
             "use {{ secret.NAME }}, or say why it is none: not_secret: <reason>",
         );
     }
 }
 
-/// A beginning that only one kind of secret has, and how many letters, digits, `_` and `-` follow it at least.
+/// A beginning that only one kind of secret has, and how many letters, digits, `_` and `-` follow it at
+/// least.
 struct Prefix {
     begins: &'static str,
     followed_by: usize,
@@ -159,4 +163,85 @@ fn entropy(run: &str) -> f64 {
             -share * libm::log2(share)
         })
         .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::scenario::file::read;
+
+    fn found(source: &str) -> Vec<String> {
+        let faults = read(source).err().unwrap_or_default();
+        faults.iter().map(ToString::to_string).collect()
+    }
+
+    /// A value in a place where secrets stand is told as this, and is never repeated.
+    #[track_caller]
+    fn check(value: &str, kind: &str) {
+        let faults = found(&format!("http: {{headers: {{X-Thing: '{value}'}}}}"));
+        let length = value.chars().count();
+        let want = format!(
+            "1:28: the value of 'X-Thing' ({length} characters) looks like {kind}; \
+             use {{{{ secret.NAME }}}}, or say why it is none: not_secret: <reason>"
+        );
+        assert_eq!(faults, if kind.is_empty() { Vec::new() } else { vec![want] }, "{value}");
+        assert!(kind.is_empty() || faults.iter().all(|fault| !fault.contains(value)));
+    }
+
+    /// Put together here, so that no scanner takes this file for one with secrets.
+    fn of(begins: &str, rest: &str) -> String {
+        format!("{begins}{rest}")
+    }
+
+    #[test]
+    fn what_looks_like_a_secret_is_found() {
+        check(&of("AKIA", "IOSFODNN7EXAMPLE"), "an AWS access key");
+        check(&of("Bearer gh", "p_aaaaaaaaaaaaaaaaaaaaaaaaaaaa"), "a GitHub token");
+        check(&of("github_", "pat_11AAAAAAA0aaaaaaaaaaaaa"), "a GitHub token");
+        check(&of("xo", "xb-1234567890"), "a Slack token");
+        check(&of("sk_", "live_1234567890"), "a Stripe key");
+        check(&of("AI", "za1111111111111111111111111111111111"), "a Google API key");
+        check(&of("ey", "JhbGciOiJI.eyJzdWIiOiIx.c2lnbmF0dXJl"), "a JSON Web Token");
+        check(&of("-----BEGIN RSA ", "PRIVATE KEY-----"), "a private key");
+        check("Basic dXNlcjpTM2NyZXQtUGFzc3dvcmQhMTIz", "a random secret");
+        check("9f86d081884c7d659a2feaa0c55ad015a3bf4f1b", "a secret in hexadecimal");
+    }
+
+    #[test]
+    fn what_is_none_is_let_through() {
+        for value in [
+            "application/x-www-form-urlencoded",
+            "text/html,application/xhtml+xml,application/xml;q=0.9,image/webp",
+            "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0",
+            "550e8400-e29b-41d4-a716-446655440000",
+            "00000000000000000000000000000000",
+            "Bearer {{ secret.A_VERY_LONG_NAME_1234567890_ABCDEFGHIJ }}",
+            "AKIA",
+            "-----BEGIN CERTIFICATE-----",
+            "eyJ.a.b",
+        ] {
+            check(value, "");
+        }
+        assert_eq!(found("flows: {a: [{get: /q/9f86d081884c7d659a2feaa0c55ad015}]}"), Vec::<String>::new());
+        assert_eq!(
+            found("http: {tls: {client: {key: !secret A1B2C3D4E5F6G7H8I9J0K1L2}}}"),
+            Vec::<String>::new()
+        );
+    }
+
+    #[test]
+    fn place_and_name_decide() {
+        let random = "Zm9vYmFyMTIzNDU2Nzg5MHF3ZXJ0eQ";
+        for (source, count) in [
+            (format!("vars: {{api_token: {random}}}"), 1),
+            (format!("vars: {{region: {random}}}"), 0),
+            (format!("flows: {{authenticate: [{{get: /{random}}}]}}"), 0),
+            (String::from("vars: {api_token: 3.1143208890532527e197}"), 0),
+            (format!("flows: {{a: [{{post: /, json: {{user: {{Password: [{random}]}}}}}}]}}"), 1),
+            (format!("# {random}\nvars: {{a: {}}}", of("AKIA", "IOSFODNN7EXAMPLE")), 1),
+            (format!("not_secret: it is of the manual\nvars: {{api_token: {random}}}"), 0),
+            (format!("not_secret: short\nvars: {{api_token: {random}}}"), 1),
+        ] {
+            assert_eq!(found(&source).len(), count, "{source}");
+        }
+    }
 }

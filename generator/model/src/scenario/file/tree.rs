@@ -1,8 +1,9 @@
 //! YAML 1.2 (of which JSON is a subset) to a tree whose parts know their places.
 //!
-//! The parser's events become a tree of bounded size and depth, whoever wrote the file: budgets come before anything is
-//! kept, and what could make a short file large (anchors, aliases, merge keys) is refused. So is what would make a file
-//! read differently elsewhere: tags, double keys, several documents, control characters.
+//! The parser's events become a tree of bounded size and depth, whoever wrote the file: budgets come before
+//! anything is kept, and what could make a short file large (anchors, aliases, merge keys) is refused. So is
+//! what would make a file read differently elsewhere: tags, double keys, several documents, control
+//! characters.
 
 use std::collections::BTreeMap;
 
@@ -12,13 +13,14 @@ use super::Place;
 use super::fault::{Fault, Faults, Shown};
 
 /// Far more than a person writes. Data belongs into files of its own.
-pub(super) const SOURCE_BYTES_MAX: usize = 256 << 10;
+pub const SOURCE_BYTES_MAX: usize = 256 << 10;
 /// Deeper, nobody finds the place that an error names; and readers go down as deep.
 pub(super) const DEPTH_MAX: usize = 32;
 /// Bounds memory at some 10 MiB.
 pub(super) const NODES_MAX: usize = 100_000;
-/// A key is a name. YAML itself bounds keys without `?` at this length (YAML 1.2.2 section 7.4.2).
-const KEY_CHARS_MAX: usize = 1_024;
+/// A key is a name. YAML bounds keys without `?` at 1,024 (YAML 1.2.2 section 7.4.2), and this fits in that
+/// even if each character is written as an escape of six.
+const KEY_CHARS_MAX: usize = 128;
 
 /// A part of the file.
 #[derive(Clone, PartialEq, Debug)]
@@ -62,7 +64,7 @@ impl Node {
 /// Reads the one document of a source. Without a tree there is a fault; with a tree there can be as well.
 pub(super) fn parse(source: &str, faults: &mut Faults) -> Option<Node> {
     let parsed = checked(source).and_then(|source| {
-        let mut builder = Builder { faults, open: Vec::new(), root: None, nodes: 0, source };
+        let mut builder = Builder { faults, open: Vec::new(), root: None, nodes: 0 };
         builder.run(source)?;
         builder.root.ok_or_else(|| Fault {
             at: Place { line: 1, column: 1 },
@@ -79,8 +81,8 @@ pub(super) fn parse(source: &str, faults: &mut Faults) -> Option<Node> {
     }
 }
 
-/// The source without its byte order mark, if it has a fitting length and none but printable characters. The parser takes
-/// a NUL for the end of the file, and would not see what stands behind it.
+/// The source without its byte order mark, if it has a fitting length and none but printable characters. The
+/// parser takes a NUL for the end of the file, and would not see what stands behind it.
 fn checked(source: &str) -> Result<&str, Fault> {
     let first = Place { line: 1, column: 1 };
     if source.len() > SOURCE_BYTES_MAX {
@@ -122,12 +124,10 @@ struct Builder<'a> {
     open: Vec<Open>,
     root: Option<Node>,
     nodes: usize,
-    source: &'a str,
 }
 
 impl Builder<'_> {
     fn run(&mut self, source: &str) -> Result<(), Fault> {
-        let lines: Vec<&str> = self.source.split('\n').collect();
         let mut parser: Parser<'_, StrInput<'_>> = Parser::new_from_str(source);
         while let Some(event) = parser.next_event() {
             let (event, span) = event.map_err(|error| Fault {
@@ -135,12 +135,12 @@ impl Builder<'_> {
                 what: format!("this is not YAML: {}", error.info()),
                 mend: "look at the indentation, quotes and brackets here and in the line above".into(),
             })?;
-            self.event(event, place(&span.start), &lines)?;
+            self.event(event, place(&span.start))?;
         }
         Ok(())
     }
 
-    fn event(&mut self, event: Event<'_>, at: Place, lines: &[&str]) -> Result<(), Fault> {
+    fn event(&mut self, event: Event<'_>, at: Place) -> Result<(), Fault> {
         match event {
             Event::Alias(_) => Err(repeated(at)),
             Event::Scalar(_, _, anchor, _)
@@ -157,7 +157,7 @@ impl Builder<'_> {
             }),
             Event::Scalar(text, style, _, tag) => {
                 let is_secret = self.is_secret(tag.as_deref(), at);
-                let (style, at) = content(style, at, lines);
+                let (style, at) = content(style, tag.is_some(), at);
                 self.close(Node::Leaf(Leaf { text: text.into_owned(), style, is_secret, at }))
             }
             Event::SequenceStart(_, tag) => {
@@ -285,23 +285,15 @@ fn repeated(at: Place) -> Fault {
     }
 }
 
-/// Where the content of a scalar begins.
-fn content(style: ScalarStyle, at: Place, lines: &[&str]) -> (Style, Place) {
+/// Where the content of a scalar begins. For a block the parser tells the place of its first character, for a
+/// quoted text that of the quote, for what has a tag that of the tag.
+fn content(style: ScalarStyle, has_tag: bool, at: Place) -> (Style, Place) {
     match style {
         ScalarStyle::Plain => (Style::Plain, at),
         ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => {
-            (Style::Quoted, Place { column: at.column + 1, ..at })
+            (Style::Quoted, Place { column: at.column + u32::from(!has_tag), ..at })
         }
-        ScalarStyle::Literal | ScalarStyle::Folded => {
-            let is_content = |line: &&&str| !line.trim().is_empty();
-            let below = lines.iter().zip(1u32..).skip(at.line as usize);
-            let first = below.clone().find(|(line, _)| is_content(line));
-            let place = first.map_or(at, |(line, number)| {
-                let indent = line.chars().take_while(|&c| c == ' ').count();
-                Place { line: number, column: number_of(indent).saturating_add(1) }
-            });
-            (Style::Block, place)
-        }
+        ScalarStyle::Literal | ScalarStyle::Folded => (Style::Block, at),
     }
 }
 
@@ -354,8 +346,8 @@ mod tests {
         check("\u{feff}a: \"b\\n\"\n'c': '5'\n", "{a@1:1='b\n@1:5 'c@2:2='5@2:7}");
         check("a:\r\n- b\r\n- [c, {d: e}]\r\n", "{a@1:1=[b@2:3 [c@3:4 {d@3:8=e@3:11}]]}");
         check("a: |\n\n   x\n   y\nb: >-\n  z\n", "{a@1:1=|\nx\ny\n@3:4 b@5:1=|z@6:3}");
-        check("{\"a\": [1, null, \"ü\", {}], \"b\":[]}", "{'a@1:3=[1@1:8 null@1:11 'ü@1:18 {}] 'b@1:29=[]}");
-        check("a: !secret KEY\nb:", "{a@1:1=!KEY@1:4 b@2:1=@2:3}");
+        check("{\"a\": [1, null, \"ü\", {}], \"b\":[]}", "{'a@1:3=[1@1:8 null@1:11 'ü@1:18 {}] 'b@1:28=[]}");
+        check("a: !secret KEY\nb:", "{a@1:1=!KEY@1:4 b@2:1=@2:2}");
         check("get: /items/{{ pick(1, 10) }}", "{get@1:1=/items/{{ pick(1, 10) }}@1:6}");
     }
 
@@ -403,8 +395,8 @@ mod tests {
             (format!("a0: &a0 [lol]\n{laughs}"), "1:5: anchors and aliases"),
             (format!("[{}]", "1,".repeat(NODES_MAX)), "the file has more than 100000 values"),
             ("- 1\n".repeat(1_000_000), "the file has 4000000 bytes"),
-            (format!("{{{}: 1}}", "k".repeat(200 << 10)), "kkk...' is longer than 1024 characters"),
-            (format!("? {}\n: 1", "k".repeat(200 << 10)), "kkk...' is longer than 1024 characters"),
+            (format!("{{{}: 1}}", "k".repeat(200 << 10)), "kkk...' is longer than 128 characters"),
+            (format!("? {}\n: 1", "k".repeat(200 << 10)), "kkk...' is longer than 128 characters"),
         ] {
             check(&source, want);
         }

@@ -8,8 +8,8 @@ pub(in super::super) static FILE: Object = Object::new(
     "file",
     &[
         key("name", Shape::Name, "What results call this scenario."),
-        key("target", Shape::Name, "Base of all requests that name no other target: https://host[:port][/path]."),
-        key("targets", Shape::Named(&Shape::Name), "Further targets, by the name that a request's target has."),
+        key("target", Shape::Url, "Base of requests that name no other: https://host[:port][/path]."),
+        key("targets", Shape::Named(&Shape::Url), "Further ones, by the name that a request's target has."),
         key("http", Shape::Object(&HTTP), "How requests are sent, and what counts as an answer."),
         key("data", Shape::Named(&Shape::Object(&FEEDER)), "Files of rows that expressions can name."),
         key("vars", Shape::Named(&Shape::Value), "What expressions can name."),
@@ -22,7 +22,7 @@ pub(in super::super) static FILE: Object = Object::new(
         key(
             "flows",
             Shape::Named(&Shape::Either(&[Shape::Object(&FLOW), STEPS])),
-            "What users or arrivals do. The names on_start, on_stop, setup and teardown mean what they mean beside it.",
+            "What users or arrivals do; on_start, on_stop, setup and teardown can stand here too.",
         ),
         key("on_start", STEPS, "Steps of each user before its first iteration."),
         key("on_stop", STEPS, "Steps of each user after its last iteration."),

@@ -109,6 +109,10 @@ fn actions(object: &'static Object) -> impl Iterator<Item = &'static str> + Clon
 }
 
 fn no_action(node: &Node, entries: &[(Leaf, Node)], faults: &mut Faults) {
+    // Looking for what was meant costs more than the rest.
+    if !faults.has_room() {
+        return;
+    }
     let all = || keys::STEP.into_iter().flat_map(actions);
     let near = entries
         .iter()

@@ -4,7 +4,7 @@ use super::{Fields, fields, list, named, scalar};
 use crate::scenario::file::fault::Faults;
 use crate::scenario::file::keys::Shape;
 use crate::scenario::file::keys::load as keys;
-use crate::scenario::file::tree::Node;
+use crate::scenario::file::tree::{Leaf, Node};
 use crate::scenario::file::{Entries, Iterations, Load, Located, LogFormat, Phase, PhaseShape};
 use crate::schedule::Arrivals;
 use crate::units::{Nanos, Rate};
@@ -22,17 +22,15 @@ pub(super) fn loads(file: &Fields<'_>, faults: &mut Faults) -> Entries<Load> {
 
 /// Phases, one phase, or a map with phases.
 fn load(node: &Node, faults: &mut Faults) -> Option<Load> {
-    let is_phase = |entries: &[(_, _)]| {
-        entries.iter().any(|(key, _): &(crate::scenario::file::tree::Leaf, Node)| {
-            keys::SHAPES.contains(&key.text.as_str())
-        })
-    };
+    let is_phase =
+        |entries: &[(Leaf, Node)]| entries.iter().any(|(key, _)| keys::SHAPES.contains(&key.text.as_str()));
     let mut settings = Settings::default();
     let phases = match node {
         Node::Map(entries, _) if !is_phase(entries) => return load_of_map(node, faults),
         Node::Map(..) => phase(node, &mut settings, faults).into_iter().collect(),
         _ => list(node, faults, |node, faults| phase(node, &mut settings, faults)),
     };
+    fit_together(&phases, faults);
     Some(settings.into_load(Load { phases, ..Load::default() }))
 }
 
@@ -46,7 +44,35 @@ fn load_of_map(node: &Node, faults: &mut Faults) -> Option<Load> {
         phases: fields.list("phases", faults, |node, faults| phase(node, &mut settings, faults)),
         ..Load::default()
     };
+    fit_together(&load.phases, faults);
     Some(settings.into_load(load))
+}
+
+/// Whether all phases are open or all closed (a pause is both), with warm-ups first.
+fn fit_together(phases: &[Located<Phase>], faults: &mut Faults) {
+    let is_closed = |phase: &Phase| match phase.shape {
+        PhaseShape::Pause(_) => None,
+        PhaseShape::Closed { .. } => Some(true),
+        _ => Some(false),
+    };
+    let first = phases.iter().find_map(|phase| is_closed(&phase.value));
+    if let Some(other) =
+        phases.iter().find(|phase| is_closed(&phase.value).is_some_and(|it| Some(it) != first))
+    {
+        faults.add(
+            other.at,
+            "a load is open or closed, and this phase differs from those before it",
+            "write two loads under 'loads', one of which has a 'start'",
+        );
+    }
+    let measured = phases.iter().skip_while(|phase| phase.value.warmup);
+    if let Some(late) = measured.clone().find(|phase| phase.value.warmup) {
+        faults.add(
+            late.at,
+            "this warm-up comes after a phase that is measured",
+            "leave 'warmup' out here, or move the phase to the beginning",
+        );
+    }
 }
 
 /// What can stand within a phase but is of its load.
@@ -103,8 +129,7 @@ fn agree<T: Copy + PartialEq>(
 fn phase(node: &Node, settings: &mut Settings, faults: &mut Faults) -> Option<Located<Phase>> {
     let fields = fields(node, &keys::PHASE, faults)?;
     let warmup = fields.read("warmup", faults, scalar::boolean).unwrap_or(false);
-    let (key, node_of_shape) = keys::SHAPES.iter().find_map(|name| fields.entry(name))?;
-    let inner = node_of_shape;
+    let (key, inner) = keys::SHAPES.iter().find_map(|name| fields.entry(name))?;
     let shape = match key.text.as_str() {
         "open" => open(inner, settings, faults),
         "closed" => closed(inner, faults),
@@ -192,7 +217,9 @@ fn points(node: &Node, faults: &mut Faults) -> Option<PhaseShape> {
         time.zip(rate)
     });
     let begins_at_zero = points.first().is_some_and(|(time, _)| *time == Nanos::ZERO);
-    if points.len() < 2 || !begins_at_zero || !points.is_sorted_by_key(|(time, _)| *time) {
+    let all_read = matches!(node, Node::List(nodes, _) if nodes.len() == points.len());
+    let are_in_order = begins_at_zero && points.len() > 1 && points.is_sorted_by_key(|(time, _)| *time);
+    if all_read && !are_in_order {
         faults.add(
             node.at(),
             "points are at least two, begin at 0s and go on in time",

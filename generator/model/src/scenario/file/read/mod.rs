@@ -1,7 +1,7 @@
 //! A tree to a [`File`], with all that is wrong with it at once.
 //!
-//! A reader takes a node and gives a value, or none where it has told of a fault. What it gives beside faults is never
-//! used: with one fault there is no file.
+//! A reader takes a node and gives a value, or none where it has told of a fault. What it gives beside faults
+//! is never used: with one fault there is no file.
 
 mod flow;
 mod http;
@@ -13,9 +13,12 @@ use super::keys::root::{FILE, HOOKS, LIMIT};
 use super::keys::{Object, Rule, Shape};
 use super::tree::{Leaf, Node, parse};
 use super::{Entries, File, LimitSpec, Located, Name, Place, secrets};
+#[cfg(test)]
+pub(super) use scalar::means;
 use scalar::mismatch;
 
-/// Reads a scenario file: YAML, of which JSON is a subset.
+/// Reads a scenario file: YAML, of which JSON is a subset. Nothing above [`super::SOURCE_BYTES_MAX`] is read,
+/// so callers need not have more of it.
 ///
 /// # Errors
 /// All that is wrong with it, in order of place, at most [`super::FAULTS_MAX`].
@@ -36,8 +39,8 @@ fn file(root: &Node, faults: &mut Faults) -> Option<File> {
     let [on_start, on_stop, setup, teardown] = HOOKS.map(|hook| flow::hook(&fields, hook, faults));
     Some(File {
         name: fields.read("name", faults, scalar::word),
-        target: fields.read("target", faults, scalar::name),
-        targets: fields.named("targets", faults, scalar::name),
+        target: fields.read("target", faults, scalar::url),
+        targets: fields.named("targets", faults, scalar::url),
         http: fields.read("http", faults, http::http).unwrap_or_default(),
         data: fields.named("data", faults, http::feeder),
         vars: fields.named("vars", faults, scalar::value),

@@ -46,22 +46,28 @@ pub(super) fn expression(node: &Node, faults: &mut Faults) -> Option<Expr> {
     }
 }
 
-/// A text that stands for itself: the name of a thing or a file.
 pub(super) fn name(node: &Node, faults: &mut Faults) -> Option<Located<String>> {
-    match node {
-        Node::Leaf(leaf) if !leaf.is_secret && !is_null(leaf) => {
-            Some(Located::new(leaf.text.clone(), leaf.at))
-        }
-        _ => mismatch(node, &Shape::Name, faults),
-    }
+    literal(node, &Shape::Name, faults)
+}
+
+pub(super) fn url(node: &Node, faults: &mut Faults) -> Option<Located<String>> {
+    literal(node, &Shape::Url, faults)
 }
 
 pub(super) fn file(node: &Node, faults: &mut Faults) -> Option<Located<String>> {
     match node {
-        Node::Leaf(leaf) if !leaf.is_secret && !leaf.text.is_empty() && !is_null(leaf) => {
+        Node::Leaf(leaf) if leaf.text.is_empty() => mismatch(node, &Shape::File, faults),
+        _ => literal(node, &Shape::File, faults),
+    }
+}
+
+/// A text that stands for itself.
+fn literal(node: &Node, shape: &Shape, faults: &mut Faults) -> Option<Located<String>> {
+    match node {
+        Node::Leaf(leaf) if !leaf.is_secret && !is_null(leaf) => {
             Some(Located::new(leaf.text.clone(), leaf.at))
         }
-        _ => mismatch(node, &Shape::File, faults),
+        _ => mismatch(node, shape, faults),
     }
 }
 
@@ -235,6 +241,9 @@ fn quantity<T>(
 
 /// Tells what was expected, what was found, and how to mend it.
 pub(super) fn mismatch<T>(node: &Node, shape: &Shape, faults: &mut Faults) -> Option<T> {
+    if !faults.has_room() {
+        return None;
+    }
     let (what, example) = shape.words();
     let found = match node {
         Node::List(..) => "a list".to_owned(),
@@ -273,7 +282,7 @@ fn is_null(leaf: &Leaf) -> bool {
 }
 
 /// Only plain scalars can be anything but texts.
-pub(super) fn means(leaf: &Leaf) -> Meaning {
+pub(in super::super) fn means(leaf: &Leaf) -> Meaning {
     match leaf.style {
         Style::Plain => meaning(&leaf.text),
         Style::Quoted | Style::Block => Meaning::Text,

@@ -86,7 +86,8 @@ fn the_example_reads() {
 #[test]
 fn json_reads_as_well() {
     let file = read(
-        r#"{"target": "http://h", "flows": {"a": [{"get": "/"}]}, "load": {"closed": {"users": 5, "for": "1s"}}}"#,
+        r#"{"target": "http://h", "flows": {"a": [{"get": "/"}]},
+            "load": {"closed": {"users": 5, "for": "1s"}}}"#,
     );
     assert_eq!(file.map(|file| file.flows[0].1.steps.len()), Ok(1));
 }
@@ -117,6 +118,24 @@ fn settings_of_a_load_agree() {
         "load:\n arrivals: uniform\n phases:\n - open: {rate: 1, for: 1s, arrivals: poisson}\n",
         &["4:39: 'arrivals' is of the whole load, and 2:12 says otherwise; \
            write it once, or the same in both places"],
+    );
+}
+
+#[test]
+fn phases_of_a_load_fit_together() {
+    check(
+        "load:\n- open: {rate: 1, for: 1s}\n- pause: 1s\n- closed: {users: 1, for: 1s}\n",
+        &["4:3: a load is open or closed, and this phase differs from those before it; \
+         write two loads under 'loads', one of which has a 'start'"],
+    );
+    check(
+        "load:\n phases:\n - {pause: 1s, warmup: true}\n - pause: 1s\n - {pause: 1s, warmup: true}\n",
+        &["5:4: this warm-up comes after a phase that is measured; \
+         leave 'warmup' out here, or move the phase to the beginning"],
+    );
+    check(
+        "load: {closed: {users: 5}}",
+        &["1:16: nothing says when this phase ends; add for: 10m, or iterations: 1000"],
     );
 }
 
@@ -178,19 +197,23 @@ fn values_of_another_kind_are_told() {
         ),
         (
             "vars: {a: .inf}",
-            "1:11: the number '.inf' is neither a finite one nor an integer of 64 bits; write a smaller one, or put it in quotes if it is a text",
+            "1:11: the number '.inf' is neither a finite one nor an integer of 64 bits; \
+             write a smaller one, or put it in quotes if it is a text",
         ),
         (
             "limits: ['p99(lag) < 5']",
-            "1:22: this is not a limit: expected a duration such as 50ms, and nothing after it; write a limit such as p99(response_time) < 50ms",
+            "1:22: this is not a limit: expected a duration such as 50ms, and nothing after it; \
+             write a limit such as p99(response_time) < 50ms",
         ),
         (
             "load: {points: [[0s, 1], [5s]]}",
-            "1:26: expected a point of time and rate, found a list; write a point of time and rate such as [30s, 500/s]",
+            "1:26: expected a point of time and rate, found a list; \
+             write a point of time and rate such as [30s, 500/s]",
         ),
         (
             "http: {auth: {bearer: !secret 'a b'}}",
-            "1:23: what follows !secret is not the name of a secret; write a name of letters, digits and _, as in !secret API_KEY",
+            "1:23: what follows !secret is not the name of a secret; \
+             write a name of letters, digits and _, as in !secret API_KEY",
         ),
     ] {
         assert_eq!(all_faults(source).first().map(String::as_str), Some(want), "{source}");
@@ -201,18 +224,16 @@ fn values_of_another_kind_are_told() {
 fn steps_do_one_thing() {
     check_step(
         "- {get: /, think: 1s}",
-        &[
-            "3:13: a step does one thing, but this one has 'get' and 'think'; write 'think' as a step of its own",
-        ],
+        &["3:13: a step does one thing, but this one has 'get' and 'think'; \
+             write 'think' as a step of its own"],
     );
     check_step("- {get: /, post: /}", &["3:13: 'get' and 'post' exclude each other; leave one of them out"]);
     check_step("- {gett: /}", &["3:5: this step does not say what it does; did you mean 'get'?"]);
     check_step(
         "- {name: x}",
-        &[
-            "3:4: this step does not say what it does; add one of get, post, put, patch, delete, head, options, \
-         request, think, set, group, repeat, while, if, random, switch and parallel",
-        ],
+        &["3:4: this step does not say what it does; \
+             add one of get, post, put, patch, delete, head, options, \
+         request, think, set, group, repeat, while, if, random, switch and parallel"],
     );
     check_step(
         "- {get: /, body: a, form: {}}",
@@ -238,4 +259,44 @@ fn all_faults_are_told_in_order_and_bounded() {
     assert_eq!(all_faults(&many).len(), FAULTS_MAX);
     let unknown: String = (0..20_000).map(|i| format!("k{i}: 1\n")).collect();
     assert_eq!(all_faults(&unknown).len(), FAULTS_MAX);
+}
+
+/// Each fills the budget of bytes or of nodes with what costs a reader most. That this ends in moments is the
+/// test.
+#[test]
+fn nothing_costs_more_than_it_is_long() {
+    let near =
+        ["gte", "pust", "pux", "pach", "delet", "heat", "option", "requst", "thinc", "sett", "grup", "repet"];
+    let near: String = near.map(|key| format!("{key}: 0, ")).concat();
+    let nested = |depth: usize| {
+        format!("flows: {{a: {}[]{}}}", "[{repeat: 1, steps: ".repeat(depth), "}]".repeat(depth))
+    };
+    assert!(read(&nested(14)).is_ok());
+    for (begin, piece, end) in [
+        ("flows: {a: [", "{}, ", "]}"),
+        ("flows: {a: [", &format!("{{{near}}}, "), "]}"),
+        ("flows: {a: [", "{get: , chek: }, ", "]}"),
+        ("flows: {a: [{get: /, check: [", "{that: a, nam: b}, ", "]}]}"),
+        ("http: {ok_status: [", "9xx, ", "]}"),
+        ("http: {ok_status: [", "99xx, ", "]}"),
+        ("load: {points: [", "[1, 2], ", "]}"),
+        ("load: [", "{replay: {log: a, format: combine}}, ", "]"),
+        ("limits: ['", "p", "']"),
+        ("limits: [", "p99(lag) < 1x, ", "]"),
+        ("limits: ['error_rate < ", "0", "%']"),
+        ("load: {pause: '", "1s", "'}"),
+        ("vars: {a: ", "9", "}"),
+        ("vars: {a: 1.", "9", "}"),
+        ("vars: {token: '", "a1B2", "'}"),
+        ("vars: {token: '", "eyJ.", "'}"),
+        ("vars: {token: '", "-----BEGIN ", "'}"),
+        ("vars: {token: [", "AKIAAAAAAAAAAAAAAAAA, ", "]}"),
+    ] {
+        let room = crate::scenario::file::SOURCE_BYTES_MAX - begin.len() - end.len();
+        let source = format!("{begin}{}{end}", piece.repeat((room / piece.len()).min(30_000)));
+        let faults = read(&source).err().unwrap_or_default();
+        assert!(faults.len() <= FAULTS_MAX, "{begin}{piece}");
+        assert!(faults.iter().all(|fault| fault.to_string().len() < 500), "{begin}{piece}: {}", faults[0]);
+    }
+    assert!(all_faults(&nested(16))[0].contains("nested deeper"));
 }
