@@ -74,7 +74,8 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             State::Open => {
                 // The server takes no more at present.
                 conn.held += 1;
-                self.lanes.set_deadline(lane, now + self.settings.total_ns);
+                let total = self.total_ns(self.lanes.at(lane).request);
+                self.lanes.set_deadline(lane, now + total);
             }
             State::Closed => {
                 self.begin_connect(id, now);
@@ -134,6 +135,10 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
     /// A request has its answer.
     #[inline]
     pub(crate) fn answered(&mut self, id: LaneId, answer: Answer, now: u64) {
+        self.take_cookies(id);
+        if self.answers_challenge(id, answer, now) {
+            return;
+        }
         if let Some(max) = self.settings.plan.redirects
             && matches!(answer.status, 301 | 302 | 303 | 307 | 308)
         {

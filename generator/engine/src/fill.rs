@@ -1,18 +1,20 @@
-//! Requests that are not the same each time: filled in for a user, and with its cookies.
+//! Requests that are not the same each time: filled in for a user, signed, and with its cookies.
 
 use std::sync::Arc;
 
+use brunt_model::auth::{digest, sigv4};
 use brunt_model::cookies::Jar;
-use brunt_model::expr::{RenderError, Sight};
+use brunt_model::expr::{Expr, Sight, Value};
 use brunt_model::random::Random;
-use brunt_model::script::call::{self, Call, Draft};
+use brunt_model::request::Request;
+use brunt_model::script::call::{self, Call, Draft, Signer};
 
 use crate::conn::Wants;
 use crate::conn::h2;
 use crate::conn::link::Outgoing;
 use crate::conn::one::Wire;
 
-/// Where cookies are to go.
+/// Where requests go, as far as cookies and signatures want to know.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
     pub(crate) host: String,
@@ -20,123 +22,289 @@ pub(crate) struct Place {
     pub(crate) now_s: i64,
 }
 
-/// Memory for what is put together; it is kept from one request to the next.
+/// What a server asked a user for, and how many requests have answered it.
+#[derive(Clone, Debug)]
+pub(crate) struct Challenged {
+    pub(crate) challenge: digest::Challenge,
+    pub(crate) count: u32,
+}
+
+/// Who the request is for.
+pub(crate) struct Asker<'a> {
+    pub(crate) sight: &'a dyn Sight,
+    pub(crate) random: &'a mut Random,
+    pub(crate) jar: &'a Jar,
+    pub(crate) challenged: Option<&'a mut Challenged>,
+}
+
+/// An expression has no value, or one that cannot stand where it would go.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Unfilled;
+
+/// A request being put together; its memory is kept from one to the next.
 #[derive(Default)]
 pub(crate) struct Filler {
+    /// HTTP/1.1: the head without its empty line.
     head: Vec<u8>,
+    /// HTTP/2.
+    fields: Vec<(Vec<u8>, Vec<u8>)>,
     body: Vec<u8>,
     cookies: Vec<u8>,
 }
 
 impl Filler {
-    /// The call's request for whoever `sight` is, or `None` where it is the same as always.
+    /// The call's request for whoever asks, or `None` where it is the same as always.
     ///
     /// # Errors
-    /// The expression that has no value, or one that cannot stand there.
-    pub(crate) fn fill<'c>(
+    /// When something in it cannot be filled in.
+    pub(crate) fn fill(
         &mut self,
-        call: &'c Call,
-        wants: Wants,
-        multiplexed: bool,
-        (sight, random): (&dyn Sight, &mut Random),
-        (jar, place): (&Jar, &Place),
-    ) -> Result<Option<Outgoing>, RenderError<'c>> {
+        call: &Call,
+        (wants, multiplexed): (Wants, bool),
+        asker: Asker<'_>,
+        place: &Place,
+    ) -> Result<Option<Outgoing>, Unfilled> {
+        let Asker { sight, random, jar, challenged } = asker;
         if call.draft.is_none() && jar.is_empty() {
             return Ok(None);
         }
-        if multiplexed {
-            return self.fill_two(call, wants, (sight, random), (jar, place));
-        }
-        self.head.clear();
-        self.body.clear();
         match &call.draft {
-            None => {
-                let (head, body) = call.request.wire.split_at(call.request.head_len);
-                self.head.extend_from_slice(head.strip_suffix(b"\r\n").unwrap_or(head));
-                self.body.extend_from_slice(body);
-            }
+            None => self.take(&call.request, multiplexed),
             Some(draft) => {
-                call::render(&draft.head, sight, random, &mut self.head)?;
-                call::render(&draft.body, sight, random, &mut self.body)?;
-                if draft.has_body {
-                    self.head
-                        .extend_from_slice(format!("Content-Length: {}\r\n", self.body.len()).as_bytes());
+                self.render(draft, multiplexed, sight, random)?;
+                if let Some(signer) = &draft.signer {
+                    self.sign(signer, &call.request.method, (sight, random), challenged, place)?;
                 }
             }
         }
-        let path = path_of_head(&self.head);
-        self.cookies.clear();
-        if !jar.is_empty() && jar.write(&place.host, path, place.secure, place.now_s, &mut self.cookies) {
-            self.head.extend_from_slice(b"Cookie: ");
-            self.head.extend_from_slice(&self.cookies);
-            self.head.extend_from_slice(b"\r\n");
+        self.add_cookies(jar, place);
+        Ok(Some(self.finish(call.request.expects_continue, wants, multiplexed)))
+    }
+
+    /// A request that goes where an answer redirected it, with the cookies that fit there.
+    pub(crate) fn redirect(
+        &mut self,
+        request: &Request,
+        (wants, multiplexed): (Wants, bool),
+        jar: &Jar,
+        place: &Place,
+    ) -> Outgoing {
+        self.take(request, multiplexed);
+        self.drop_cookies();
+        self.add_cookies(jar, place);
+        self.finish(request.expects_continue, wants, multiplexed)
+    }
+
+    fn take(&mut self, request: &Request, multiplexed: bool) {
+        self.head.clear();
+        self.fields.clear();
+        self.body.clear();
+        if multiplexed {
+            let same = |(name, value): &(String, String)| (name.clone().into(), value.clone().into());
+            self.fields.extend(request.fields.iter().map(same));
+            self.body.extend_from_slice(&request.body);
+        } else {
+            let (head, body) = request.wire.split_at(request.head_len);
+            self.head.extend_from_slice(head.strip_suffix(b"\r\n").unwrap_or(head));
+            self.body.extend_from_slice(body);
+        }
+    }
+
+    fn render(
+        &mut self,
+        draft: &Draft,
+        multiplexed: bool,
+        sight: &dyn Sight,
+        random: &mut Random,
+    ) -> Result<(), Unfilled> {
+        self.head.clear();
+        self.fields.clear();
+        self.body.clear();
+        if multiplexed {
+            for (name, pieces) in &draft.fields {
+                let mut value = Vec::new();
+                call::render(pieces, sight, random, &mut value).map_err(|_| Unfilled)?;
+                self.fields.push((name.clone().into_bytes(), value));
+            }
+        } else {
+            call::render(&draft.head, sight, random, &mut self.head).map_err(|_| Unfilled)?;
+        }
+        call::render(&draft.body, sight, random, &mut self.body).map_err(|_| Unfilled)?;
+        if draft.has_body {
+            let mut digits = [0; 20];
+            let length = decimal(self.body.len(), &mut digits).to_vec();
+            self.field("Content-Length", "content-length", &length, multiplexed);
+        }
+        Ok(())
+    }
+
+    fn field(&mut self, name: &str, lower: &str, value: &[u8], multiplexed: bool) {
+        if multiplexed {
+            self.fields.push((lower.as_bytes().to_vec(), value.to_vec()));
+        } else {
+            for part in [name.as_bytes(), b": ", value, b"\r\n"] {
+                self.head.extend_from_slice(part);
+            }
+        }
+    }
+
+    /// The target as it is sent: path and query.
+    fn target(&self) -> String {
+        let of_fields = self.fields.iter().find(|(name, _)| name == b":path").map(|(_, value)| &value[..]);
+        let of_head = || self.head.split(|&byte| byte == b' ').nth(1).unwrap_or_default();
+        String::from_utf8_lossy(of_fields.unwrap_or_else(of_head)).into_owned()
+    }
+
+    fn sign(
+        &mut self,
+        signer: &Signer,
+        method: &str,
+        (sight, random): (&dyn Sight, &mut Random),
+        challenged: Option<&mut Challenged>,
+        place: &Place,
+    ) -> Result<(), Unfilled> {
+        let multiplexed = !self.fields.is_empty();
+        let uri = self.target();
+        match signer {
+            Signer::Digest { user, password } => {
+                // Until it is asked for, nothing can be answered.
+                let Some(challenged) = challenged else { return Ok(()) };
+                challenged.count += 1;
+                let cnonce = format!("{:016x}", random.next());
+                let request = digest::Request {
+                    user: &text_of(user, sight, random)?,
+                    password: &text_of(password, sight, random)?,
+                    method,
+                    uri: &uri,
+                    count: challenged.count,
+                    cnonce: &cnonce,
+                };
+                let value = challenged.challenge.authorization(&request).map_err(|_| Unfilled)?;
+                self.field("Authorization", "authorization", value.as_bytes(), multiplexed);
+            }
+            Signer::Aws { region, service, access_key, secret_key, session_token } => {
+                let token = session_token.as_ref().map(|token| text_of(token, sight, random)).transpose()?;
+                let credentials = sigv4::Credentials {
+                    region: &text_of(region, sight, random)?,
+                    service: &text_of(service, sight, random)?,
+                    access_key: &text_of(access_key, sight, random)?,
+                    secret_key: &text_of(secret_key, sight, random)?,
+                    session_token: token.as_deref(),
+                };
+                let host = self.host(&place.host);
+                let (path, query) = uri.split_once('?').unwrap_or((&uri, ""));
+                let request = sigv4::Request { method, host: &host, path, query, content: &self.body };
+                let signed = sigv4::sign(&credentials, &request, place.now_s).map_err(|_| Unfilled)?;
+                let fields = [
+                    ("X-Amz-Date", "x-amz-date", Some(signed.date)),
+                    ("X-Amz-Content-Sha256", "x-amz-content-sha256", Some(signed.content_sha256)),
+                    ("X-Amz-Security-Token", "x-amz-security-token", token.clone()),
+                    ("Authorization", "authorization", Some(signed.authorization)),
+                ];
+                for (name, lower, value) in fields {
+                    if let Some(value) = value {
+                        self.field(name, lower, value.as_bytes(), multiplexed);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The value of `Host`, or of `:authority`.
+    fn host(&self, otherwise: &str) -> String {
+        let of_fields =
+            self.fields.iter().find(|(name, _)| name == b":authority").map(|(_, value)| &value[..]);
+        let of_head = crate::sight::fields(&self.head).find(|(name, _)| name.eq_ignore_ascii_case(b"host"));
+        let host = of_fields.or(of_head.map(|(_, value)| value));
+        host.map_or_else(|| otherwise.to_owned(), |host| String::from_utf8_lossy(host).into_owned())
+    }
+
+    fn add_cookies(&mut self, jar: &Jar, place: &Place) {
+        if jar.is_empty() {
+            return;
+        }
+        let target = self.target();
+        let path = target.split('?').next().unwrap_or("/");
+        let mut cookies = std::mem::take(&mut self.cookies);
+        cookies.clear();
+        if jar.write(&place.host, path, place.secure, place.now_s, &mut cookies) {
+            self.field("Cookie", "cookie", &cookies, !self.fields.is_empty());
+        }
+        self.cookies = cookies;
+    }
+
+    fn drop_cookies(&mut self) {
+        self.fields.retain(|(name, _)| name != b"cookie");
+        let is_kept = |line: &&[u8]| !line.get(..7).is_some_and(|name| name.eq_ignore_ascii_case(b"cookie:"));
+        self.head =
+            self.head.split_inclusive(|&byte| byte == b'\n').filter(is_kept).flatten().copied().collect();
+    }
+
+    fn finish(&mut self, expects_continue: bool, wants: Wants, multiplexed: bool) -> Outgoing {
+        if multiplexed {
+            return Outgoing::Two(h2::request::Outgoing {
+                fields: std::mem::take(&mut self.fields),
+                body: Arc::from(&self.body[..]),
+                expects_continue,
+                repeated: false,
+                wants,
+            });
         }
         self.head.extend_from_slice(b"\r\n");
         let head_len = self.head.len();
         self.head.extend_from_slice(&self.body);
-        let expects_continue = call.request.expects_continue;
-        Ok(Some(Outgoing::One(Wire { bytes: Arc::from(&self.head[..]), head_len, expects_continue, wants })))
+        Outgoing::One(Wire { bytes: Arc::from(&self.head[..]), head_len, expects_continue, wants })
     }
+}
 
-    fn fill_two<'c>(
-        &mut self,
-        call: &'c Call,
-        wants: Wants,
-        (sight, random): (&dyn Sight, &mut Random),
-        (jar, place): (&Jar, &Place),
-    ) -> Result<Option<Outgoing>, RenderError<'c>> {
-        let (mut fields, body) = match &call.draft {
-            None => {
-                let same = |(name, value): &(String, String)| (name.clone().into(), value.clone().into());
-                (call.request.fields.iter().map(same).collect(), call.request.body.clone())
-            }
-            Some(draft) => self.fields(draft, sight, random)?,
-        };
-        let path = fields.iter().find(|(name, _): &&(Vec<u8>, Vec<u8>)| name == b":path");
-        let path = path.map_or("/", |(_, value)| path_of_target(value));
-        let mut cookies = Vec::new();
-        if !jar.is_empty() && jar.write(&place.host, path, place.secure, place.now_s, &mut cookies) {
-            fields.push((b"cookie".to_vec(), cookies));
-        }
-        let expects_continue = call.request.expects_continue;
-        Ok(Some(Outgoing::Two(h2::request::Outgoing {
-            fields,
-            body,
-            expects_continue,
-            repeated: false,
-            wants,
-        })))
+fn text_of(expr: &Expr, sight: &dyn Sight, random: &mut Random) -> Result<String, Unfilled> {
+    match expr.evaluate(sight, random) {
+        Value::Text(text) => Ok(text.into()),
+        _ => Err(Unfilled),
     }
+}
 
-    #[expect(clippy::type_complexity, reason = "a list of fields and a body, as they are sent")]
-    fn fields<'c>(
-        &mut self,
-        draft: &'c Draft,
-        sight: &dyn Sight,
-        random: &mut Random,
-    ) -> Result<(Vec<(Vec<u8>, Vec<u8>)>, Arc<[u8]>), RenderError<'c>> {
-        let mut fields = Vec::with_capacity(draft.fields.len() + 2);
-        for (name, pieces) in &draft.fields {
-            let mut value = Vec::new();
-            call::render(pieces, sight, random, &mut value)?;
-            fields.push((name.clone().into_bytes(), value));
+/// A number in digits.
+fn decimal(mut number: usize, digits: &mut [u8; 20]) -> &[u8] {
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + u8::try_from(number % 10).unwrap_or(0);
+        number /= 10;
+        if number == 0 || at == 0 {
+            return &digits[at..];
         }
-        self.body.clear();
-        call::render(&draft.body, sight, random, &mut self.body)?;
-        if draft.has_body {
-            fields.push((b"content-length".to_vec(), self.body.len().to_string().into_bytes()));
+    }
+}
+
+/// A request as it was sent, so that it can be sent elsewhere.
+pub(crate) fn as_request(outgoing: &Outgoing, of: &Request) -> Request {
+    match outgoing {
+        Outgoing::One(wire) => Request { wire: wire.bytes.clone(), head_len: wire.head_len, ..of.clone() },
+        Outgoing::Two(sent) => {
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            let fields = sent.fields.iter().map(|(name, value)| (text(name), text(value))).collect();
+            Request { fields, body: sent.body.clone(), ..of.clone() }
         }
-        Ok((fields, Arc::from(&self.body[..])))
     }
 }
 
 /// The path of a request line (RFC 9112 section 3).
 pub(crate) fn path_of_head(head: &[u8]) -> &str {
-    path_of_target(head.split(|&byte| byte == b' ').nth(1).unwrap_or_default())
-}
-
-/// The path of a request's target, without its query.
-fn path_of_target(target: &[u8]) -> &str {
+    let target = head.split(|&byte| byte == b' ').nth(1).unwrap_or_default();
     let end = target.iter().position(|&byte| byte == b'?').unwrap_or(target.len());
     std::str::from_utf8(&target[..end]).unwrap_or("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_in_digits() {
+        for number in [0, 7, 10, 1_234_567, usize::MAX] {
+            assert_eq!(decimal(number, &mut [0; 20]), number.to_string().as_bytes());
+        }
+    }
 }

@@ -13,6 +13,7 @@ use brunt_model::script::{OPS_IN_A_ROW_MAX, Op, Span};
 
 use crate::clock::Clock;
 use crate::core_loop::CoreLoop;
+use crate::fill::{Asker, Unfilled};
 use crate::io::{ConnId, Driver};
 use crate::lane::{Job, LaneId, Phase};
 use crate::limits::EMPTY_ITERATION_NS;
@@ -121,7 +122,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
                             self.begin_job(lane, job);
                             return self.place(lane, now);
                         }
-                        Err(()) => {
+                        Err(Unfilled) => {
                             let name = usize::from(self.call(call).name);
                             self.fail_call(name, job, ErrorKind::ExtractFailed, now);
                             self.call_ended(lane, Outcome::Failed(ErrorKind::ExtractFailed));
@@ -204,21 +205,34 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         Next::End
     }
 
+    /// What a call may take in all.
+    #[inline]
+    pub(crate) fn total_ns(&self, number: u16) -> u64 {
+        if self.settings.single {
+            return self.settings.total_ns;
+        }
+        self.call(number).total.map_or(self.settings.total_ns, |total| total.0)
+    }
+
     pub(crate) fn call(&self, number: u16) -> &Call {
         &self.settings.plan.script.calls[usize::from(number)]
     }
 
     /// Makes the lane's request where it is not the same as always.
-    fn fill(&mut self, lane: LaneId, now: u64) -> Result<(), ()> {
+    pub(crate) fn fill(&mut self, lane: LaneId, now: u64) -> Result<(), Unfilled> {
         let plan = &self.settings.plan;
         let number = usize::from(self.lanes.at(lane).request);
         let User { memory, random, .. } = self.users.get(lane);
+        let mut challenged = memory.challenged.take();
         let sight = View { memory, data: &self.data, script: &plan.script, now, answer: None };
         self.target.now_s = self.data.wall_at_zero_ns.saturating_add_unsigned(now) / 1_000_000_000;
         let wants = self.requests[number].wants();
         let (call, two) = (&plan.script.calls[number], self.settings.multiplexed);
-        let filled = self.filler.fill(call, wants, two, (&sight, random), (&memory.cookies, &self.target));
-        self.lanes.get(lane).own = filled.map_err(drop)?.map(Box::new);
+        let asker =
+            Asker { sight: &sight, random, jar: &memory.cookies, challenged: challenged.as_deref_mut() };
+        let filled = self.filler.fill(call, (wants, two), asker, &self.target);
+        memory.challenged = challenged;
+        self.lanes.get(lane).own = filled?.map(Box::new);
         Ok(())
     }
 

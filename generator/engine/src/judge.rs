@@ -1,5 +1,6 @@
 //! What an answer is worth: its status, the checks on it, and what is saved of it.
 
+use brunt_model::auth::digest::Challenge;
 use brunt_model::cookies::Jar;
 use brunt_model::expr::Value;
 use brunt_model::outcome::{ErrorKind, Outcome};
@@ -10,12 +11,12 @@ use brunt_model::script::call::{Call, Probe};
 use brunt_model::snapshot::judge;
 
 use crate::clock::Clock;
-use crate::conn::Kept;
 use crate::conn::h1::Answer;
+use crate::conn::link::Outgoing;
 use crate::core_loop::CoreLoop;
-use crate::fill::{Place, path_of_head};
+use crate::fill::{Challenged, path_of_head};
 use crate::io::Driver;
-use crate::lane::LaneId;
+use crate::lane::{Detour, LaneId};
 use crate::sight::{AnswerView, Data, Memory, View, fields};
 use crate::users::User;
 
@@ -51,9 +52,6 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         let (kept, job) =
             (self.conns[self.lanes.conn(id).index()].link.kept(self.lanes.within(id)), lane.job);
         let User { memory, random, .. } = self.users.get(id);
-        if plan.script.cookies {
-            take_cookies(kept, call, &self.target, &mut memory.cookies);
-        }
         let accepted = accepts(plan, call, answer.status);
         if !accepted || !call.looks_at_answer() {
             return judge(answer.status, accepted);
@@ -84,6 +82,64 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
     }
 }
 
+impl<D: Driver, C: Clock> CoreLoop<D, C> {
+    /// Takes what an answer says to its user's browser, so to say: cookies.
+    pub(crate) fn take_cookies(&mut self, id: LaneId) {
+        let script = &self.settings.plan.script;
+        if self.settings.single || !script.cookies {
+            return;
+        }
+        let lane = self.lanes.at(id);
+        let kept = self.conns[self.lanes.conn(id).index()].link.kept(self.lanes.within(id));
+        let sent = lane.detour.as_ref().map(|detour| &detour.request).or(lane.own.as_deref());
+        let path = sent.map_or_else(
+            || path_of_head(&script.calls[usize::from(lane.request)].request.wire).to_owned(),
+            path_sent,
+        );
+        let jar = &mut self.users.get(id).memory.cookies;
+        for (name, value) in fields(kept.head) {
+            if name.eq_ignore_ascii_case(b"set-cookie") {
+                jar.take(value, &self.target.host, &path, self.target.secure, self.target.now_s);
+            }
+        }
+    }
+
+    /// A server that asks who it is is told, once: true where the request goes out again.
+    pub(crate) fn answers_challenge(&mut self, id: LaneId, answer: Answer, now: u64) -> bool {
+        if self.settings.single || answer.status != 401 || self.lanes.at(id).detour.is_some() {
+            return false;
+        }
+        let number = self.lanes.at(id).request;
+        if !self.call(number).answers_challenges() {
+            return false;
+        }
+        let kept = self.conns[self.lanes.conn(id).index()].link.kept(self.lanes.within(id));
+        let asked = fields(kept.head).filter(|(name, _)| name.eq_ignore_ascii_case(b"www-authenticate"));
+        let Some(challenge) = Challenge::choose(asked.map(|(_, value)| value)) else { return false };
+        self.users.get(id).memory.challenged = Some(Box::new(Challenged { challenge, count: 0 }));
+        if self.fill(id, now).is_err() {
+            return false;
+        }
+        let Some(request) = self.lanes.get(id).own.take() else { return false };
+        let url = self.call(number).url.clone();
+        self.send_on(id, Detour { request: *request, url, hops: 0 }, answer, now);
+        true
+    }
+}
+
+/// The path that a request went to.
+fn path_sent(outgoing: &Outgoing) -> String {
+    match outgoing {
+        Outgoing::One(wire) => path_of_head(&wire.bytes).to_owned(),
+        Outgoing::Two(request) => {
+            let path = request.fields.iter().find(|(name, _)| name == b":path");
+            let target =
+                path.map_or_else(String::new, |(_, value)| String::from_utf8_lossy(value).into_owned());
+            target.split('?').next().unwrap_or("/").to_owned()
+        }
+    }
+}
+
 /// How many of the checks do not hold.
 fn check(call: &Call, memory: &Memory, random: &mut Random, at: At<'_>, view: &AnswerView<'_>) -> u64 {
     let holds =
@@ -100,13 +156,4 @@ fn probed(
 ) -> Value {
     let view = AnswerView { cookies: &memory.cookies, paths: &probe.paths, ..*view };
     probe.expr.evaluate(&View { memory, data, script, now, answer: Some(&view) }, random)
-}
-
-fn take_cookies(kept: Kept<'_>, call: &Call, target: &Place, jar: &mut Jar) {
-    let path = path_of_head(&call.request.wire);
-    for (name, value) in fields(kept.head) {
-        if name.eq_ignore_ascii_case(b"set-cookie") {
-            jar.take(value, &target.host, path, target.secure, target.now_s);
-        }
-    }
 }

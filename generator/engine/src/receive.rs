@@ -1,7 +1,6 @@
 //! What arrives: handed to its connection's machines, and what they make of it to the requests under way.
 
 use brunt_model::outcome::{ErrorKind, Outcome};
-use brunt_model::snapshot::judge;
 
 use crate::clock::Clock;
 use crate::conn::Step;
@@ -9,8 +8,9 @@ use crate::conn::h1::Answer;
 use crate::conn::link::Http;
 use crate::connection::{End, State};
 use crate::core_loop::CoreLoop;
+use crate::fill::as_request;
 use crate::io::{ConnId, Driver, Event};
-use crate::lane::{LaneId, Phase};
+use crate::lane::{Detour, LaneId, Phase};
 use crate::limits::{CONTINUE_NS, HEAD_BYTE_NS, HEAD_DEADLINE_NS, HEAD_GRACE_NS, RESENDS_MAX};
 use crate::settings::Work;
 
@@ -225,7 +225,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
                 let id = self.lanes.id(id, front);
                 let lane = self.lanes.at(id);
                 if lane.phase == Phase::Sent && lane.hop_bytes() > 0 {
-                    let mut deadline = lane.sent + self.settings.total_ns;
+                    let mut deadline = lane.sent + self.total_ns(lane.request);
                     if in_head {
                         deadline = deadline.min(head_deadline(lane.hop_first_byte, lane.hop_bytes()));
                     }
@@ -316,7 +316,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             Http::One(one) => (lane.hop_bytes(), one.in_head() && one.front() == Some(within)),
             Http::Two(client) => (client.received(within).0, false),
         };
-        let total = lane.sent + self.settings.total_ns;
+        let total = lane.sent + self.total_ns(lane.request);
         let first = lane.hop_sent + self.settings.first_byte_ns;
         if now >= total {
             return Ok(if bytes == 0 && first <= total {
@@ -382,20 +382,33 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             None => (0, template.url.as_str()),
         };
         let location = self.conns[conn_id.index()].link.location(self.lanes.within(id));
-        let next =
-            if hops < max { plan.redirect(&template.request, from, answer.status, location) } else { None };
+        let own = lane.detour.as_ref().map(|detour| &detour.request).or(lane.own.as_deref());
+        let sent = own.map_or_else(|| template.request.clone(), |own| as_request(own, &template.request));
+        let next = if hops < max { plan.redirect(&sent, from, answer.status, location) } else { None };
         let Some((url, request)) = next else {
             let outcome = if location.is_empty() {
-                judge(answer.status, self.settings.plan.accepts(answer.status))
+                self.judged(id, answer, now)
             } else {
                 Outcome::Rejected(answer.status, ErrorKind::RedirectRefused)
             };
             return self.complete(id, answer.reusable, outcome, now);
         };
         self.recorder.counters().redirects += 1;
-        let request = self.settings.outgoing(&request, number, false);
+        let request = if self.settings.single {
+            self.settings.outgoing(&request, number, false)
+        } else {
+            let (wants, two) = (self.requests[usize::from(number)].wants(), self.settings.multiplexed);
+            let jar = &self.users.get(id).memory.cookies;
+            self.filler.redirect(&request, (wants, two), jar, &self.target)
+        };
+        self.send_on(id, Detour { request, url, hops: hops + 1 }, answer, now);
+    }
+
+    /// The request that was just answered goes on as another, which belongs to it.
+    pub(crate) fn send_on(&mut self, id: LaneId, detour: Detour, answer: Answer, now: u64) {
+        let conn_id = self.lanes.conn(id);
         let lane = self.lanes.get(id);
-        lane.detour = Some(Box::new(crate::lane::Detour { request, url, hops: hops + 1 }));
+        lane.detour = Some(Box::new(detour));
         lane.phase = Phase::Waiting;
         (lane.hop_from, lane.hop_first_byte) = (lane.bytes_in, 0);
         let clean = self.settings.multiplexed || self.driver.sent_whole(conn_id);

@@ -21,7 +21,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             (lane.first_byte, lane.bytes_in, lane.hop_from) = (0, 0, 0);
             lane.kernel = Kernel::Missing;
         }
-        if !self.settings.direct || lane.own.is_some() {
+        if !self.settings.direct || lane.own.is_some() || lane.detour.is_some() {
             return self.queue_written(id);
         }
         let request = usize::from(lane.request);
@@ -118,7 +118,8 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             lane.sent = now;
         }
         lane.hop_sent = now;
-        let patience = self.settings.first_byte_ns.min(self.settings.total_ns).min(ZERO_WINDOW_NS);
+        let total = self.total_ns(self.lanes.at(id).request);
+        let patience = self.settings.first_byte_ns.min(total).min(ZERO_WINDOW_NS);
         self.lanes.set_deadline(id, now + patience);
         true
     }

@@ -8,6 +8,7 @@ use brunt_model::extract::{Found, JsonPath};
 use brunt_model::script::Script;
 
 use crate::conn::Kept;
+use crate::fill::Challenged;
 
 /// What a run's expressions see beside the plan: none of it is part of a plan.
 #[derive(Clone, Default)]
@@ -27,6 +28,8 @@ pub(crate) struct Memory {
     pub(crate) iteration: u64,
     pub(crate) user: u64,
     pub(crate) cookies: Jar,
+    /// What the server asked for by Digest authentication.
+    pub(crate) challenged: Option<Box<Challenged>>,
 }
 
 impl Memory {
@@ -42,6 +45,7 @@ impl Memory {
     pub(crate) fn forget(&mut self) {
         self.variables.fill(Value::Null);
         self.cookies.clear();
+        self.challenged = None;
     }
 }
 

@@ -19,7 +19,7 @@ use clap_complete::Shell;
 pub(crate) use self::protocol::{ProtocolFlags, TlsFlags};
 pub(crate) use self::run::{
     ArrivalsChoice, ConnectionFlags, EngineFlags, IoChoice, LoadFlags, OutputFlags, PaceChoice, RequestFlags,
-    RunFlags,
+    RunFlags, ScenarioFlags,
 };
 use self::values::OutputSpec;
 

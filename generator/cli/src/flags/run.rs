@@ -92,6 +92,9 @@ pub(crate) struct ScenarioFlags {
     /// No flow or request with one of these tags
     #[arg(long, value_name = "TAG", value_delimiter = ',', env = "BRUNT_EXCLUDE_TAGS")]
     pub exclude_tags: Vec<String>,
+    /// Let secrets go to other hosts without TLS
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "BRUNT_SECRETS_IN_CLEAR")]
+    pub secrets_in_clear: bool,
     /// A file with the value of a secret; else BRUNT_SECRET_NAME, or a file NAME in CREDENTIALS_DIRECTORY (repeatable)
     #[arg(long, value_name = "NAME=FILE", env = "BRUNT_SECRET_FILE", value_delimiter = ',')]
     pub secret_file: Vec<String>,

@@ -12,6 +12,7 @@ use brunt_model::units::Bytes;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
 
 use crate::error::CommandError;
+use crate::flags::ScenarioFlags;
 
 /// What a scenario may have, and a little more, so that its reader says that it is too long.
 const SOURCE_MAX: u64 = (256 << 10) + 1;
@@ -34,18 +35,19 @@ pub(crate) fn is_file(argument: &str) -> bool {
 }
 
 /// Reads a scenario and all files that it names.
-pub(crate) fn open(
-    path: &Path,
-    tags: &[String],
-    exclude_tags: &[String],
-) -> Result<ScenarioFile, CommandError> {
+pub(crate) fn open(path: &Path, flags: &ScenarioFlags) -> Result<ScenarioFile, CommandError> {
     let text = source(path)?;
     let file =
         file::read(&text).map_err(|faults| CommandError::Scenario { path: path.to_owned(), faults })?;
     let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let files = named_files(&file, folder)
         .map_err(|faults| CommandError::Scenario { path: path.to_owned(), faults })?;
-    let source = ScriptSource { text, tags: tags.to_vec(), exclude_tags: exclude_tags.to_vec() };
+    let source = ScriptSource {
+        text,
+        tags: flags.tags.clone(),
+        exclude_tags: flags.exclude_tags.clone(),
+        secrets_in_clear: flags.secrets_in_clear,
+    };
     Ok(ScenarioFile { path: path.to_owned(), file, source, files })
 }
 

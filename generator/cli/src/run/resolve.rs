@@ -55,8 +55,7 @@ fn check_request_flags(flags: &RequestFlags) -> Result<(), CommandError> {
 pub(crate) fn resolve(flags: &RunFlags) -> Result<Asked, CommandError> {
     let file = if file::is_file(&flags.url) {
         check_request_flags(&flags.request)?;
-        let tags = (&flags.scenario.tags[..], &flags.scenario.exclude_tags[..]);
-        Some(file::open(Path::new(&flags.url), tags.0, tags.1)?)
+        Some(file::open(Path::new(&flags.url), &flags.scenario)?)
     } else {
         None
     };

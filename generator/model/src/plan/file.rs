@@ -33,6 +33,7 @@ pub(super) fn of_file(
         multiplexed: scenario.http.version == HttpVersion::Http2,
         closes: !scenario.http.keep_alive,
         compressed: scenario.http.compressed,
+        secrets_in_clear: source.secrets_in_clear,
         tags: &source.tags,
         exclude_tags: &source.exclude_tags,
     };

@@ -38,6 +38,8 @@ pub struct ScriptSource {
     /// Flows and requests with one of these tags only; empty means all.
     pub tags: Vec<String>,
     pub exclude_tags: Vec<String>,
+    /// Secrets may go to other hosts without TLS.
+    pub secrets_in_clear: bool,
 }
 
 impl Scenario {

@@ -7,6 +7,7 @@ use crate::extract::JsonPath;
 use crate::random::Random;
 use crate::request::Request;
 use crate::scenario::StatusRange;
+use crate::units::Nanos;
 
 /// Content that is kept of an answer for checks and values; what comes after it is only counted.
 pub const KEPT_BODY_MAX: usize = 1 << 20;
@@ -22,6 +23,8 @@ pub struct Call {
     pub request: Request,
     /// Set where something is filled in.
     pub draft: Option<Draft>,
+    /// What it may take in all, where that is not the plan's.
+    pub total: Option<Nanos>,
     /// Statuses that count as completed; empty leaves it to the plan.
     pub ok_status: Vec<StatusRange>,
     /// The status is none of those that count as failed: a check speaks of it.
@@ -40,6 +43,16 @@ pub struct Draft {
     pub body: Vec<Piece>,
     /// Its length is told even where there is none.
     pub has_body: bool,
+    pub signer: Option<Signer>,
+}
+
+/// Who a request is signed by, or asked for by a challenge.
+#[derive(Clone, Debug, Serialize)]
+pub enum Signer {
+    /// RFC 7616: user and password.
+    Digest { user: Expr, password: Expr },
+    /// AWS Signature Version 4.
+    Aws { region: Expr, service: Expr, access_key: Expr, secret_key: Expr, session_token: Option<Expr> },
 }
 
 /// A piece of a draft.
@@ -91,6 +104,7 @@ impl Call {
             url,
             request,
             draft: None,
+            total: None,
             ok_status: Vec::new(),
             judges_status: false,
             checks: Vec::new(),
@@ -101,7 +115,7 @@ impl Call {
     /// The same each time, and nothing special about its answer.
     #[must_use]
     pub fn is_plain(&self) -> bool {
-        self.draft.is_none() && self.ok_status.is_empty() && !self.looks_at_answer()
+        self.draft.is_none() && self.total.is_none() && self.ok_status.is_empty() && !self.looks_at_answer()
     }
 
     #[must_use]
@@ -117,7 +131,15 @@ impl Call {
     /// Somebody looks at the fields of its answer.
     #[must_use]
     pub fn keeps_head(&self) -> bool {
-        self.probes().any(|probe| !probe.expr.needs().headers.is_empty() || probe.expr.needs().cookies)
+        self.answers_challenges()
+            || self.probes().any(|probe| !probe.expr.needs().headers.is_empty() || probe.expr.needs().cookies)
+    }
+
+    /// A challenge of the server is answered.
+    #[must_use]
+    pub fn answers_challenges(&self) -> bool {
+        let signer = self.draft.as_ref().and_then(|draft| draft.signer.as_ref());
+        matches!(signer, Some(Signer::Digest { .. }))
     }
 
     /// How much is kept of the content of its answer, in bytes.

@@ -10,7 +10,7 @@ use crate::extract::JsonPath;
 use crate::request::{REQUEST_HEAD_MAX, Request, authority, default_fields, is_reserved_field, is_token};
 use crate::scenario::file::{self, Auth, Entries, Place, Text};
 use crate::script::CALLS_MAX;
-use crate::script::call::{Call, Check, Draft, Piece, Probe};
+use crate::script::call::{Call, Check, Draft, Piece, Probe, Signer};
 
 /// A header field on its way.
 type Field = (String, Vec<Piece>);
@@ -31,6 +31,7 @@ impl Compiler<'_> {
         let target = self.target(request);
         let body = self.body(request);
         let fields = self.fields(request, body.as_ref().and_then(|body| body.content_type.as_deref()));
+        let signer = self.signer(request);
         let checks = self.checks(&request.check);
         let saves = self.saves(&request.save);
         if self.faults.len() > before {
@@ -40,7 +41,7 @@ impl Compiler<'_> {
         let name = self.label(request, label, tags);
         let body = body.unwrap_or_default();
         let has_body = !body.pieces.is_empty() || matches!(request.method.as_str(), "POST" | "PUT" | "PATCH");
-        let draft = self.draft(&request.method, target, fields, body.pieces, has_body);
+        let draft = Draft { signer, ..self.draft(&request.method, target, fields, body.pieces, has_body) };
         let made = self.made(&request.method, &self.labels[usize::from(name)], &draft);
         if made.0.head_len > REQUEST_HEAD_MAX {
             self.fault(
@@ -49,6 +50,10 @@ impl Compiler<'_> {
                 "shorten it",
             );
         }
+        if self.shows_secrets(&draft) {
+            let mend = "use https://, or allow it with --secrets-in-clear";
+            self.fault(at, "a secret would go over the network in clear text", mend);
+        }
         let url = self.url_of(&made.0);
         let judges_status = checks.iter().any(|check| speaks_of_status(check.that.expr.source()));
         self.calls.push(Call {
@@ -56,6 +61,7 @@ impl Compiler<'_> {
             url,
             request: made.0,
             draft: (!made.1).then_some(draft),
+            total: request.total_timeout,
             ok_status: request.ok_status.clone(),
             judges_status,
             checks,
@@ -68,7 +74,6 @@ impl Compiler<'_> {
     fn refuse_left_out(&mut self, request: &file::Request, at: Place) {
         for (is_there, what) in [
             (request.target.is_some(), "a second target"),
-            (request.total_timeout.is_some(), "a timeout of one request"),
             (request.redirects.is_some(), "redirects of one request"),
         ] {
             if is_there {
@@ -143,7 +148,7 @@ impl Compiler<'_> {
             }
         }
         if let Some(auth) = request.auth.as_ref().or(file.http.auth.as_ref()) {
-            self.auth(&auth.value, auth.at, &mut given);
+            self.auth(&auth.value, &mut given);
         }
         let has =
             |given: &[Field], name: &str| given.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
@@ -187,7 +192,7 @@ impl Compiler<'_> {
         given.push((name.value.clone(), pieces.finish()));
     }
 
-    fn auth(&mut self, auth: &Auth, at: Place, given: &mut Vec<Field>) {
+    fn auth(&mut self, auth: &Auth, given: &mut Vec<Field>) {
         let value = match auth {
             Auth::Bearer(token) => Text::new(format!("Bearer {}", token.value), token.at),
             Auth::Basic { user, password } => {
@@ -195,14 +200,38 @@ impl Compiler<'_> {
                     (pieces::source_of(&user.value), pieces::source_of(&password.value));
                 Text::new(format!("Basic {{{{ base64({user_source} + \":\" + {password}) }}}}"), user.at)
             }
-            Auth::Digest { .. } => {
-                return self.fault(at, "`digest` cannot be had yet", "use `basic` or `bearer`");
-            }
-            Auth::AwsSigV4 { .. } => {
-                return self.fault(at, "`aws_sigv4` cannot be had yet", "use `basic` or `bearer`");
-            }
+            // These are made of the whole request.
+            Auth::Digest { .. } | Auth::AwsSigV4 { .. } => return,
         };
         self.field(&file::Name::from("Authorization".to_owned()), &value, given);
+    }
+
+    /// Credentials that take a look at the whole request.
+    fn signer(&mut self, request: &file::Request) -> Option<Signer> {
+        let file = self.file;
+        let auth = request.auth.as_ref().or(file.http.auth.as_ref())?;
+        match &auth.value {
+            Auth::Basic { .. } | Auth::Bearer(_) => None,
+            Auth::Digest { user, password } => {
+                Some(Signer::Digest { user: self.joined(user)?, password: self.joined(password)? })
+            }
+            Auth::AwsSigV4 { region, service, access_key, secret_key, session_token } => Some(Signer::Aws {
+                region: self.joined(region)?,
+                service: self.joined(service)?,
+                access_key: self.joined(access_key)?,
+                secret_key: self.joined(secret_key)?,
+                session_token: session_token.as_ref().and_then(|token| self.joined(token)),
+            }),
+        }
+    }
+
+    /// A text with slots as one expression.
+    fn joined(&mut self, text: &Text) -> Option<Expr> {
+        self.template(text, Stage::Request)?;
+        let source = pieces::source_of(&text.value);
+        Expr::compile(&source, &self.names, Stage::Request)
+            .map_err(|error| self.expr_fault(text.at, error))
+            .ok()
     }
 
     fn checks(&mut self, checks: &[file::Check]) -> Vec<Check> {
@@ -289,7 +318,7 @@ impl Compiler<'_> {
             ];
             let regular = fields.into_iter().filter(|(name, _)| !name.eq_ignore_ascii_case("host"));
             list.extend(regular.map(|(name, value)| (name.to_ascii_lowercase(), value)));
-            return Draft { head: Vec::new(), fields: list, body, has_body };
+            return Draft { head: Vec::new(), fields: list, body, has_body, signer: None };
         }
         let mut head = Pieces::default();
         head.text(method);
@@ -305,14 +334,14 @@ impl Compiler<'_> {
         if self.frame.closes {
             head.text("Connection: close\r\n");
         }
-        Draft { head: head.finish(), fields: Vec::new(), body, has_body }
+        Draft { head: head.finish(), fields: Vec::new(), body, has_body, signer: None }
     }
 
     /// The request of a draft, and whether nothing of it is filled in.
     fn made(&self, method: &str, name: &str, draft: &Draft) -> (Request, bool) {
         let (mut head, head_fixed) = pieces::fixed(&draft.head);
         let (body, body_fixed) = pieces::fixed(&draft.body);
-        let mut is_fixed = head_fixed && body_fixed;
+        let mut is_fixed = head_fixed && body_fixed && draft.signer.is_none();
         if draft.has_body {
             head.extend_from_slice(format!("Content-Length: {}\r\n", body.len()).as_bytes());
         }
@@ -339,6 +368,24 @@ impl Compiler<'_> {
             expects_continue: false,
         };
         (request, is_fixed)
+    }
+
+    /// A secret would leave this host without TLS.
+    fn shows_secrets(&self, draft: &Draft) -> bool {
+        let target = self.frame.target;
+        let is_here = match target.host() {
+            Some(url::Host::Domain(name)) => name == "localhost",
+            Some(url::Host::Ipv4(address)) => address.is_loopback(),
+            Some(url::Host::Ipv6(address)) => address.is_loopback(),
+            None => true,
+        };
+        let is_secret = |piece: &Piece| match piece {
+            Piece::Literal(_) => false,
+            Piece::Slot(expr, _) | Piece::Json(expr) => expr.secrets().next().is_some(),
+        };
+        let of_fields = draft.fields.iter().flat_map(|(_, value)| value);
+        let mut pieces = draft.head.iter().chain(&draft.body).chain(of_fields);
+        target.scheme() == "http" && !is_here && !self.frame.secrets_in_clear && pieces.any(is_secret)
     }
 
     fn url_of(&self, request: &Request) -> String {

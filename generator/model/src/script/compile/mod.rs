@@ -6,6 +6,8 @@ mod call;
 mod names;
 mod pieces;
 mod steps;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,6 +36,8 @@ pub struct Frame<'a> {
     pub closes: bool,
     /// Content codings are asked for and undone.
     pub compressed: bool,
+    /// Secrets may go to other hosts without TLS.
+    pub secrets_in_clear: bool,
     /// Flows and requests with one of these tags only; empty means all.
     pub tags: &'a [String],
     /// None with one of these.
