@@ -8,6 +8,7 @@
 
 pub mod codec;
 pub mod histogram;
+pub mod import;
 pub mod ledger;
 pub mod limit;
 pub mod outcome;

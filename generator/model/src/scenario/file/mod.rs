@@ -139,11 +139,23 @@ pub enum Reference {
 
 #[derive(Clone, PartialEq, Debug)]
 pub enum Auth {
-    Basic { user: Text, password: Text },
+    Basic {
+        user: Text,
+        password: Text,
+    },
     Bearer(Text),
-    Digest { user: Text, password: Text },
+    Digest {
+        user: Text,
+        password: Text,
+    },
     /// AWS Signature Version 4.
-    AwsSigV4 { region: Text, service: Text, access_key: Text, secret_key: Text, session_token: Option<Text> },
+    AwsSigV4 {
+        region: Text,
+        service: Text,
+        access_key: Text,
+        secret_key: Text,
+        session_token: Option<Text>,
+    },
 }
 
 /// Rows for users.
@@ -272,16 +284,34 @@ pub enum Step {
     Think(Span),
     /// New values of variables.
     Set(Entries<Expr>),
-    Group { name: Name, steps: Vec<Located<Step>> },
+    Group {
+        name: Name,
+        steps: Vec<Located<Step>>,
+    },
     /// The number of times is an expression.
-    Repeat { times: Expr, steps: Vec<Located<Step>> },
+    Repeat {
+        times: Expr,
+        steps: Vec<Located<Step>>,
+    },
     /// At most `max` times, 1,000 where it is left out.
-    While { condition: Expr, max: Option<u32>, steps: Vec<Located<Step>> },
-    If { condition: Expr, then: Vec<Located<Step>>, otherwise: Vec<Located<Step>> },
+    While {
+        condition: Expr,
+        max: Option<u32>,
+        steps: Vec<Located<Step>>,
+    },
+    If {
+        condition: Expr,
+        then: Vec<Located<Step>>,
+        otherwise: Vec<Located<Step>>,
+    },
     /// One of them, by weight.
     Random(Vec<(u32, Vec<Located<Step>>)>),
     /// The first case whose value equals that of the expression.
-    Switch { on: Expr, cases: Vec<(Scalar, Vec<Located<Step>>)>, otherwise: Vec<Located<Step>> },
+    Switch {
+        on: Expr,
+        cases: Vec<(Scalar, Vec<Located<Step>>)>,
+        otherwise: Vec<Located<Step>>,
+    },
     /// Requests at the same time; the next step comes when all have ended.
     Parallel(Vec<Located<Request>>),
 }
