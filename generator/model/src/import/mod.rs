@@ -6,6 +6,8 @@
 //! its source. Inputs are hostile: sizes and depths are bounded, and no text of an input can become an expression of
 //! the scenario (see [`template`]).
 
+pub mod locustfile;
+mod origins;
 mod python;
 mod template;
 

@@ -69,15 +69,31 @@ fn opens(next: Option<&Piece>) -> bool {
     }
 }
 
+/// Also a backslash before an expression would change what it means, so that a row of them is written as one too.
 fn push_literal(out: &mut String, text: &str, brace_follows: bool) {
     let mut rest = text.chars().peekable();
+    let mut backslashes = 0;
     while let Some(c) = rest.next() {
+        if c == '\\' {
+            backslashes += 1;
+            continue;
+        }
         let doubled = c == '{' && rest.peek().map_or(brace_follows, |next| *next == '{');
+        push_backslashes(out, std::mem::take(&mut backslashes), doubled);
         if doubled {
             out.push_str("{{ \"{\" }}");
         } else {
             out.push(c);
         }
+    }
+    push_backslashes(out, backslashes, brace_follows);
+}
+
+fn push_backslashes(out: &mut String, count: usize, brace_follows: bool) {
+    if count > 0 && brace_follows {
+        out.push_str(&format!("{{{{ {} }}}}", quoted(&"\\".repeat(count))));
+    } else {
+        out.extend(std::iter::repeat_n('\\', count));
     }
 }
 
@@ -94,6 +110,8 @@ mod tests {
             (vec![text("{"), expr("x"), text("}")], "{{ \"{\" }}{{ x }}}"),
             (vec![text("{"), text(""), text("{")], "{{ \"{\" }}{"),
             (vec![expr("x"), expr("y")], "{{ x }}{{ y }}"),
+            (vec![text("\\a\\\\"), expr("x")], "\\a{{ \"\\\\\\\\\" }}{{ x }}"),
+            (vec![text("\\{{")], "{{ \"\\\\\" }}{{ \"{\" }}{"),
         ] {
             assert_eq!(render(&pieces), want);
         }
