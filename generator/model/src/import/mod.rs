@@ -6,10 +6,12 @@
 //! its source. Inputs are hostile: sizes and depths are bounded, and no text of an input can become an expression of
 //! the scenario (see [`template`]).
 
+pub mod curl;
 pub mod locustfile;
 mod origins;
 mod python;
 mod template;
+pub mod urls;
 
 use std::fmt;
 

@@ -2,7 +2,7 @@
 
 use super::split_origin;
 use super::template::{Piece, identifier, render};
-use crate::scenario::file::File;
+use crate::scenario::file::{File, Request};
 
 /// More hosts than this in one test are a list, not a test; each lookup goes through all.
 const ORIGINS_MAX: usize = 256;
@@ -12,6 +12,8 @@ pub(super) struct Origins {
     known: Vec<(String, String)>,
     /// Of URLs without an origin.
     base: Option<usize>,
+    /// There were URLs without an origin while there was no base.
+    loose: bool,
 }
 
 impl Origins {
@@ -24,7 +26,7 @@ impl Origins {
         Ok(())
     }
 
-    /// The target's name if it is not the first, and the URL relative to it.
+    /// The target's name, and the URL relative to it.
     pub(super) fn place(&mut self, mut pieces: Vec<Piece>) -> Result<(Option<String>, String), &'static str> {
         pieces.retain(|piece| *piece != Piece::Literal(String::new()));
         let followed = pieces.len() > 1;
@@ -45,16 +47,26 @@ impl Origins {
                 None => self.base,
             },
         };
-        let target = number.filter(|number| *number > 0).map(|number| self.known[number].0.clone());
+        self.loose |= number.is_none();
+        let target = number.map(|number| self.known[number].0.clone());
         let url = render(&pieces);
         Ok((target, if url.starts_with('/') { url } else { format!("/{url}") }))
     }
 
-    /// Writes the targets down.
-    pub(super) fn fill(self, file: &mut File) {
+    /// Writes the targets down. Requests to the first need not name it, unless there are some of which nobody knows where
+    /// they go: then those have the scenario's target, which is left open. Tells whether that is so.
+    pub(super) fn fill(self, file: &mut File, requests: &mut [Request]) -> bool {
         let mut known = self.known.into_iter();
-        file.target = known.next().map(|(_, origin)| origin.into());
+        if !self.loose
+            && let Some((name, origin)) = known.next()
+        {
+            for request in requests {
+                request.target.take_if(|target| target.value == name);
+            }
+            file.target = Some(origin.into());
+        }
         file.targets = known.map(|(name, origin)| (name.into(), origin.into())).collect();
+        self.loose
     }
 
     fn number(&mut self, origin: &str) -> Result<usize, &'static str> {
@@ -87,9 +99,9 @@ mod tests {
         let mut origins = Origins::default();
         origins.set_base(Some("http://a.test/base/")).unwrap();
         for (url, want) in [
-            ("/x", Ok((None, "/x"))),
-            ("x?y", Ok((None, "/x?y"))),
-            ("", Ok((None, "/"))),
+            ("/x", Ok((Some("a_test"), "/x"))),
+            ("x?y", Ok((Some("a_test"), "/x?y"))),
+            ("", Ok((Some("a_test"), "/"))),
             ("http://b.test:8080/y", Ok((Some("b_test_8080"), "/y"))),
             ("http://B.test:8080", Ok((Some("b_test_8080"), "/"))),
             ("ftp://c.test/", Err(())),
@@ -100,6 +112,24 @@ mod tests {
         }
         let computed = |before: &str| vec![Piece::Literal(before.into()), Piece::Expression("x".into())];
         assert!(origins.place(computed("http://b")).is_err() && origins.place(computed("")).is_err());
-        assert_eq!(origins.place(computed("/a/")), Ok((None, "/a/{{ x }}".into())));
+        assert_eq!(origins.place(computed("/a/")), Ok((Some("a_test".into()), "/a/{{ x }}".into())));
+    }
+
+    #[test]
+    fn the_first_origin_is_the_target_if_every_url_has_one() {
+        for (urls, target, named) in [
+            (["http://a.test/", "http://b.test/"], Some("http://a.test"), [None, Some("b_test")]),
+            (["http://a.test/", "/"], None, [Some("a_test"), None]),
+        ] {
+            let (mut origins, mut file) = (Origins::default(), File::default());
+            let mut requests = urls.map(|url| {
+                let (target, _) = origins.place(vec![Piece::Literal(url.into())]).unwrap();
+                Request { target: target.map(Into::into), ..Request::default() }
+            });
+            assert_eq!(origins.fill(&mut file, &mut requests), target.is_none());
+            assert_eq!(file.target.as_ref().map(|t| t.value.as_str()), target);
+            let found = requests.each_ref().map(|r| r.target.as_ref().map(|t| t.value.as_str()));
+            assert_eq!(found, named);
+        }
     }
 }

@@ -129,11 +129,8 @@ impl Translator<'_> {
     pub(super) fn settle(&mut self, value: Value) -> Value {
         match value {
             Value::Json(requests, path) => {
-                let name = path
-                    .rsplit(['.', '"', '[', ']'])
-                    .find(|part| part.len() > 1)
-                    .unwrap_or("json")
-                    .to_owned();
+                let mut parts = path.rsplit(['.', '"', '[', ']', '$']);
+                let name = parts.find(|part| !part.is_empty()).unwrap_or("json").to_owned();
                 self.answer(&requests, &format!("json({})", quoted(&path)), &name)
             }
             Value::List(items) => Value::List(items.into_iter().map(|item| self.settle(item)).collect()),

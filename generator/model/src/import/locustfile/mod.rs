@@ -89,11 +89,14 @@ fn finish<'s>(
     }
     (file.on_start, file.on_stop) = hooks(&users)?;
     file.flows = users.into_iter().flat_map(|user| user.flows).collect();
-    translator.put_requests(&mut file);
-    std::mem::take(&mut translator.origins).fill(&mut file);
-    if file.target.is_none() {
-        translator.note(Place { line: 1, column: 1 }, "there is no target; set `target` of the scenario");
+    let origins = std::mem::take(&mut translator.origins);
+    if origins.fill(&mut file, &mut translator.requests) {
+        translator.note(
+            Place { line: 1, column: 1 },
+            "there is a user without a host; set `target` of the scenario",
+        );
     }
+    translator.put_requests(&mut file);
     Ok(Imported { file, notes: translator.notes.into_iter().collect() })
 }
 

@@ -103,7 +103,8 @@ impl Translator<'_> {
     }
 }
 
-/// A condition that holds where the other does not.
+/// A condition that holds where the other does not. What is not there makes comparisons false, so the comparisons
+/// themselves are turned round: an answer without a value must not pass because of a `not`.
 pub(super) fn negated(condition: &str) -> String {
     const OPPOSITES: [(&str, &str); 6] = [
         (" == ", " != "),
@@ -113,16 +114,45 @@ pub(super) fn negated(condition: &str) -> String {
         (" < ", " >= "),
         (" > ", " <= "),
     ];
-    // Only where there is a single operator: within texts and parentheses it could be another's.
-    let simple = !condition.contains(['"', '(']);
-    let found =
-        OPPOSITES.into_iter().find(|(operator, _)| simple && condition.matches(operator).count() == 1);
-    match (found, condition.strip_prefix("not ")) {
-        (Some((operator, opposite)), _) => condition.replacen(operator, opposite, 1),
-        (None, Some(positive)) => positive.to_owned(),
-        (None, None) if condition.starts_with('(') || !condition.contains(' ') => format!("not {condition}"),
-        (None, None) => format!("not ({condition})"),
+    if let Some(positive) = condition.strip_prefix("not ") {
+        return positive.to_owned();
     }
+    if let Some(inner) = condition.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')) {
+        for (connective, opposite) in [(" and ", " or "), (" or ", " and ")] {
+            let parts = split(inner, connective);
+            if parts.len() > 1 {
+                return format!("({})", parts.into_iter().map(negated).collect::<Vec<_>>().join(opposite));
+            }
+        }
+    }
+    for (operator, opposite) in OPPOSITES {
+        if let [left, right] = split(condition, operator).as_slice() {
+            return format!("{left}{opposite}{right}");
+        }
+    }
+    format!("not {condition}")
+}
+
+/// The parts between operators that stand in no parentheses and no text.
+fn split<'t>(text: &'t str, operator: &str) -> Vec<&'t str> {
+    let mut parts = Vec::new();
+    let (mut depth, mut quoted, mut escaped, mut begin) = (0usize, false, false, 0);
+    for (index, byte) in text.bytes().enumerate() {
+        match byte {
+            _ if std::mem::take(&mut escaped) => {}
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b'(' if !quoted => depth += 1,
+            b')' if !quoted => depth = depth.saturating_sub(1),
+            b' ' if depth == 0 && !quoted && index >= begin && text[index..].starts_with(operator) => {
+                parts.push(&text[begin..index]);
+                begin = index + operator.len();
+            }
+            _ => {}
+        }
+    }
+    parts.push(&text[begin..]);
+    parts
 }
 
 fn compare(at: Place, operator: &str, left: &Value, right: &Value) -> Value {
@@ -256,4 +286,22 @@ fn percent_format(at: Place, format: &Value, values: Value) -> Value {
     }
     out.push(vec![Piece::Literal(rest.to_owned())]);
     Value::concat(at, out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::negated;
+
+    #[test]
+    fn conditions_are_turned_round() {
+        for (condition, want) in [
+            ("status == 200", "status != 200"),
+            ("json(\"$.a < b\") >= 3", "json(\"$.a < b\") < 3"),
+            ("(a < 1 or contains(b, \" or \"))", "(a >= 1 and not contains(b, \" or \"))"),
+            ("((a == 1 and not b) or c != 2)", "((a != 1 or b) and c == 2)"),
+            ("flag", "not flag"),
+        ] {
+            assert_eq!(negated(condition), want);
+        }
+    }
 }

@@ -68,7 +68,8 @@ pub(super) struct Translator<'s> {
     pub(super) looked_up: BTreeSet<String>,
     /// Attributes that were set by what was translated last.
     pub(super) written: BTreeSet<String>,
-    names: BTreeSet<String>,
+    /// Of variables.
+    pub(super) names: BTreeSet<String>,
     spent: usize,
 }
 
@@ -427,7 +428,7 @@ impl<'s> Translator<'s> {
             steps.push(Step::Set(vec![(variable.clone().into(), source.into())]).into());
             variable
         };
-        match self.settle(value) {
+        match value {
             Value::Expression(source) if !is_variable(&source) && !source.starts_with("secret.") => {
                 Value::Expression(set(source, self, steps))
             }

@@ -57,7 +57,7 @@ impl<'s> Translator<'s> {
             return Ok(None);
         }
         let mut user = User { name: class.name.clone(), at, weight: 1, ..User::default() };
-        self.settings(at, &lineage, &mut user)?;
+        self.settings(&lineage, &mut user)?;
         let wait = self.wait_of(&lineage)?.unwrap_or_default();
         self.wait = match wait {
             Wait::Think(span) => Some(span),
@@ -72,21 +72,14 @@ impl<'s> Translator<'s> {
         Ok(Some(user))
     }
 
-    fn settings(&mut self, at: Place, lineage: &[&'s Class], user: &mut User) -> Result<(), ImportError> {
+    fn settings(&mut self, lineage: &[&'s Class], user: &mut User) -> Result<(), ImportError> {
         let host = attribute(lineage, "host").map(|host| (host.at, self.eval(host)));
         match host.as_ref().map(|(at, host)| (*at, host.as_literal())) {
             Some((at, Some(host))) => self
                 .origins
                 .set_base(Some(&host))
                 .map_err(|what| refuse(at, what, "write it as http://host or https://host"))?,
-            Some((at, None)) => {
-                self.origins.set_base(None).ok();
-                self.note(at, "the host is not constant; set `target` of the scenario");
-            }
-            None => {
-                self.origins.set_base(None).ok();
-                self.note(at, format!("{} has no host; set `target` of the scenario", user.name));
-            }
+            Some((_, None)) | None => self.origins.set_base(None).unwrap_or_default(),
         }
         let mut count = |name: &str| -> Result<Option<u32>, ImportError> {
             let Some(value) = attribute(lineage, name) else { return Ok(None) };
@@ -390,7 +383,8 @@ impl<'s> Translator<'s> {
         &mut self,
         mut translate: impl FnMut(&mut Self) -> Result<(), ImportError>,
     ) -> Result<(), ImportError> {
-        let (attributes, requests) = (self.attributes.clone(), self.requests.len());
+        let (attributes, names, requests) =
+            (self.attributes.clone(), self.names.clone(), self.requests.len());
         self.written.clear();
         translate(self)?;
         let written = std::mem::take(&mut self.written);
@@ -399,6 +393,7 @@ impl<'s> Translator<'s> {
             return Ok(());
         }
         self.requests.truncate(requests);
+        self.names = names;
         self.forget(&written, Place::default(), "which another task may have set");
         translate(self)
     }
