@@ -201,6 +201,10 @@ impl Build {
         if command.urls.is_empty() {
             return Err(ImportError::new(at, "a curl command has no URL", "add one"));
         }
+        if command.urls.len() > URLS_MAX {
+            let what = format!("a curl command has more than {URLS_MAX} URLs");
+            return Err(ImportError::new(at, what, "write several commands"));
+        }
         let mut template =
             Request { headers: command.headers, total_timeout: command.timeout, ..Request::default() };
         template.auth = command.auth.map(Into::into);

@@ -2,13 +2,15 @@
 
 use super::super::ImportError;
 use super::super::python::{Expr, Statement, StatementKind};
-use super::control::{assigned_in, decision};
+use super::control::{BRANCHES_MAX, assigned_in, decision};
 use super::operators::negated;
 use super::task::{End, Steps, Translator, refuse};
 use super::value::Value;
 use crate::scenario::StatusRange;
 use crate::scenario::file::{Check, Place};
 
+/// An expression of a scenario is no longer.
+const CHECK_MAX: usize = 4096;
 /// What decides where nothing else does.
 const BY_STATUS: &str = "status < 400";
 const FAILS: &str = "false";
@@ -119,6 +121,9 @@ impl<'s> Translator<'s> {
         let Some(((condition, body), others)) = branches.split_first() else {
             return self.verdict(name, otherwise);
         };
+        if branches.len() > BRANCHES_MAX {
+            return Err(refuse(at, "a check with so many branches", "write several checks"));
+        }
         let condition = self.condition(condition)?;
         let then = self.verdict(name, body)?;
         let rest = self.verdict_of_branches(name, at, others, otherwise)?;
@@ -134,7 +139,11 @@ impl<'s> Translator<'s> {
         if !kept_only_assigns {
             return Err(refuse(at, "a branch that decides and sends more", "send it after the 'with'"));
         }
-        Ok(Verdict { that: either(&condition, &then.that, &rest.that), rest: kept })
+        let that = either(&condition, &then.that, &rest.that);
+        if that.len() > CHECK_MAX {
+            return Err(refuse(at, "a check that is this long", "write several checks"));
+        }
+        Ok(Verdict { that, rest: kept })
     }
 
     /// What a block of statements makes of the answer; the last decision counts.

@@ -8,6 +8,8 @@ use super::task::{End, Steps, Translator, refuse};
 use super::value::Value;
 use crate::scenario::file::{Place, Step};
 
+/// Branches become conditions within each other.
+pub(super) const BRANCHES_MAX: usize = 32;
 /// A loop over a list is written out; a longer one is data.
 const UNROLLED_MAX: usize = 64;
 
@@ -22,6 +24,13 @@ impl<'s> Translator<'s> {
         let Some(((condition, body), others)) = branches.split_first() else {
             return self.block(otherwise, steps);
         };
+        if branches.len() > BRANCHES_MAX {
+            return Err(refuse(
+                at,
+                "an 'if' with so many branches",
+                "put what differs into a CSV file under `data`",
+            ));
+        }
         let value = self.eval(condition);
         match self.truth(condition.at, value) {
             Value::Bool(true) => self.block(body, steps),

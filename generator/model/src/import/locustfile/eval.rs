@@ -9,8 +9,21 @@ use crate::scenario::file::Place;
 
 impl Translator<'_> {
     pub(super) fn eval(&mut self, expr: &Expr) -> Value {
+        if self.eval_depth >= EVAL_MAX {
+            return Value::unknown(expr.at, "a value that is nested too deep");
+        }
+        self.eval_depth += 1;
+        let value = self.evaluated(expr);
+        self.eval_depth -= 1;
+        if value.depth() > VALUE_DEPTH_MAX {
+            return Value::unknown(expr.at, "a value that is nested too deep");
+        }
+        if self.spend(value.size()) { value } else { Value::unknown(expr.at, "too much code to follow") }
+    }
+
+    fn evaluated(&mut self, expr: &Expr) -> Value {
         let at = expr.at;
-        let value = match &expr.kind {
+        match &expr.kind {
             ExprKind::None => Value::None,
             ExprKind::Bool(value) => Value::Bool(*value),
             ExprKind::Int(number) => Value::Int(*number),
@@ -37,8 +50,7 @@ impl Translator<'_> {
                 self.binary(at, operator, left, right)
             }
             ExprKind::Unknown(what) => Value::unknown(at, *what),
-        };
-        if self.spend(value.size()) { value } else { Value::unknown(at, "too much code to follow") }
+        }
     }
 
     fn named(&mut self, at: Place, name: &str) -> Value {
@@ -85,6 +97,10 @@ impl Translator<'_> {
                 return Value::unknown(at, format!("'{name}', which changes while the test runs"));
             }
             let lineage = class.map_or_else(|| self.lineage.clone(), |(_, class)| self.module.lineage(class));
+            let looked_at = lineage.iter().chain(&self.user).map(|class| class.body.len()).sum();
+            if !self.spend(looked_at) {
+                return Value::unknown(at, "too much code to follow");
+            }
             return match attribute(&lineage, name).or_else(|| attribute(&self.user, name)) {
                 Some(value) => self.constant(at, name, value),
                 None => Value::unknown(at, format!("'{name}', whose value is not known")),
@@ -112,6 +128,8 @@ impl Translator<'_> {
         if self.checking {
             return Value::Expression(source.to_owned());
         }
+        let saved = self.requests.get(requests.start).map_or(0, |request| request.save.len());
+        self.spend(saved * requests.len());
         let known = self.requests.get(requests.start).and_then(|request| {
             request.save.iter().find(|(_, saved)| saved.value == source).map(|(name, _)| name.value.clone())
         });
@@ -339,6 +357,10 @@ impl Translator<'_> {
 
 /// Constants that are made of constants that are made of constants.
 const CONSTANTS_MAX: u32 = 8;
+/// Expressions within expressions, also through the constants that they name.
+const EVAL_MAX: u32 = 128;
+/// Lists within lists, also through variables.
+const VALUE_DEPTH_MAX: usize = 64;
 /// Longer JSON paths are no test's.
 const PATH_MAX: usize = 1024;
 
@@ -382,9 +404,9 @@ fn function_value(at: Place, function: &str, mut arguments: Vec<Value>) -> Value
         // In milliseconds here, in seconds there.
         ("time.time", []) => Value::Expression("(now() / 1000.0)".into()),
         ("time.time_ns", []) => Value::Expression("(now() * 1000000)".into()),
-        ("str", [value]) => value
-            .pieces()
-            .map_or_else(|| Value::unknown(at, "a value that is no text"), |pieces| Value::Text(pieces)),
+        ("str", [value]) => {
+            value.pieces().map_or_else(|| Value::unknown(at, "a value that is no text"), Value::Text)
+        }
         ("int", [Value::Int(number)]) => Value::Int(*number),
         ("int", [Value::Expression(source)]) if is_variable(source) => expression(format!("int({source})")),
         ("int", [Value::Expression(source)]) => expression(format!("floor({source})")),

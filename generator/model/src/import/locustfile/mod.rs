@@ -16,7 +16,7 @@ mod users;
 mod value;
 mod wait;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use self::module::{Kind, Module, attribute};
 use self::task::{Steps, Translator, refuse};
@@ -135,15 +135,15 @@ fn hooks(users: &[User]) -> Result<(Steps, Steps), ImportError> {
 fn name_flows(users: &mut [User]) {
     let several = users.len() > 1;
     let mut taken = BTreeSet::new();
+    let mut numbers = BTreeMap::new();
     for user in users {
         for (name, _) in &mut user.flows {
             let base = if several { format!("{}_{}", user.name, name.value) } else { name.value.clone() };
             let base = super::template::identifier(&base);
             name.value.clone_from(&base);
-            let mut number = 2;
             while !taken.insert(name.value.clone()) {
+                let number = numbers.entry(base.clone()).and_modify(|number| *number += 1).or_insert(2u32);
                 name.value = format!("{base}_{number}");
-                number += 1;
             }
         }
     }

@@ -40,6 +40,8 @@ pub(super) struct Module<'s> {
     imports: BTreeMap<&'s str, &'s str>,
     pub(super) functions: BTreeMap<&'s str, &'s Function>,
     pub(super) classes: Vec<(Place, &'s Class)>,
+    /// Where in `classes` the last of each name stands.
+    named: BTreeMap<&'s str, usize>,
     pub(super) constants: BTreeMap<&'s str, &'s Expr>,
     /// Names, and with a dot before them attributes, that something changes while the test runs.
     changed: BTreeSet<String>,
@@ -64,6 +66,7 @@ impl<'s> Module<'s> {
                 return;
             }
             StatementKind::Class(class) => {
+                self.named.insert(&class.name, self.classes.len());
                 self.classes.push((statement.at, class));
                 return;
             }
@@ -101,7 +104,7 @@ impl<'s> Module<'s> {
     }
 
     pub(super) fn class(&self, name: &str) -> Option<(Place, &'s Class)> {
-        self.classes.iter().rev().find(|(_, class)| class.name == name).copied()
+        self.named.get(name).map(|index| self.classes[*index])
     }
 
     /// A class and those of this file that it derives from, nearest first.
@@ -179,10 +182,8 @@ impl<'s> Module<'s> {
     /// A plain name that is assigned in a function is a local one, unless it is declared global.
     fn find_change(&mut self, target: &'s Expr, changes_name: bool) {
         match &target.kind {
-            ExprKind::Name(name) if changes_name => {
-                if self.constants.contains_key(name.as_str()) {
-                    self.changed.insert(name.clone());
-                }
+            ExprKind::Name(name) if changes_name && self.constants.contains_key(name.as_str()) => {
+                self.changed.insert(name.clone());
             }
             ExprKind::Index(of, _) => self.change_held(of),
             ExprKind::Attribute(of, name) if of.as_name().is_some_and(|of| self.class(of).is_some()) => {

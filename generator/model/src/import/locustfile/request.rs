@@ -151,7 +151,9 @@ impl Translator<'_> {
             .map_err(|what| refuse(at, what, "begin the URL with '/' or with http:// and a host"))?;
         request.target = target.map(Into::into);
         request.url = url.into();
-        if !self.spend(request.url.value.len() + REQUEST_COST) {
+        let headers: usize =
+            request.headers.iter().map(|(name, value)| name.value.len() + value.value.len()).sum();
+        if !self.spend(request.url.value.len() + headers + REQUEST_COST) {
             return Err(refuse(at, "so many requests", "split the file"));
         }
         let number = u32::try_from(begin).unwrap_or(u32::MAX);

@@ -17,6 +17,8 @@ use crate::units::Nanos;
 
 /// Methods that call methods.
 const CALLS_MAX: u32 = 8;
+/// Blocks within blocks, also through calls: translating them recurses.
+const BLOCKS_MAX: u32 = 64;
 /// Statements and bytes of values that one file may be worth: enough for any test, and an end for hostile ones.
 const BUDGET: usize = 1 << 24;
 const STATEMENT_COST: usize = 64;
@@ -62,6 +64,8 @@ pub(super) struct Translator<'s> {
     pub(super) wait: Option<Span>,
     pub(super) notes: BTreeSet<Note>,
     pub(super) depth: u32,
+    pub(super) eval_depth: u32,
+    blocks: u32,
     /// Whether this is `on_start`, where what requests have in common may be set.
     pub(super) starting: bool,
     /// Local names whose value was asked for.
@@ -91,6 +95,8 @@ impl<'s> Translator<'s> {
             wait: None,
             notes: BTreeSet::new(),
             depth: 0,
+            eval_depth: 0,
+            blocks: 0,
             starting: false,
             looked_up: BTreeSet::new(),
             written: BTreeSet::new(),
@@ -113,13 +119,20 @@ impl<'s> Translator<'s> {
         statements: &'s [Statement],
         steps: &mut Steps,
     ) -> Result<End, ImportError> {
+        if self.blocks >= BLOCKS_MAX {
+            let at = statements.first().map_or(Place::default(), |statement| statement.at);
+            return Err(refuse(at, "code that is nested this deep, also through calls", "flatten it"));
+        }
+        self.blocks += 1;
+        let mut end = End::Reached;
         for statement in statements {
-            let end = self.statement(statement, steps)?;
+            end = self.statement(statement, steps)?;
             if end != End::Reached {
-                return Ok(end);
+                break;
             }
         }
-        Ok(End::Reached)
+        self.blocks -= 1;
+        Ok(end)
     }
 
     fn statement(&mut self, statement: &'s Statement, steps: &mut Steps) -> Result<End, ImportError> {
@@ -205,6 +218,7 @@ impl<'s> Translator<'s> {
                 return Ok(End::Reached);
             }
             Some(name) => {
+                self.spend(self.lineage.iter().chain(&self.user).map(|class| class.body.len()).sum());
                 if let Some(function) = method(&self.lineage, name).or_else(|| method(&self.user, name)) {
                     return self.inline(at, function, 1, call, steps);
                 }

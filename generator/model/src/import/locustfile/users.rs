@@ -15,6 +15,8 @@ use crate::scenario::file::{Entries, Flow, Located, Place, Step};
 
 /// Task sets within task sets.
 const SETS_MAX: u32 = 8;
+/// What remembering a name costs, about.
+const NAME_COST: usize = 64;
 /// Weights are shares; larger ones are a mistake.
 const WEIGHT_MAX: i64 = 1_000_000;
 
@@ -386,6 +388,9 @@ impl<'s> Translator<'s> {
         let (attributes, names, requests) =
             (self.attributes.clone(), self.names.clone(), self.requests.len());
         self.written.clear();
+        if !self.spend(names.len() * NAME_COST) {
+            return Err(refuse(Place::default(), "so much code", "split the file"));
+        }
         translate(self)?;
         let written = std::mem::take(&mut self.written);
         self.attributes = attributes;

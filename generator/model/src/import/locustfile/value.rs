@@ -151,6 +151,18 @@ impl Value {
         Self::Text(pieces)
     }
 
+    /// Lists and dicts within each other.
+    pub(super) fn depth(&self) -> usize {
+        match self {
+            Self::List(items) | Self::Choice { options: items, .. } | Self::Row { options: items, .. } => {
+                1 + items.iter().map(Self::depth).max().unwrap_or(0)
+            }
+            Self::Dict(entries) => 1 + entries.iter().map(|(_, value)| value.depth()).max().unwrap_or(0),
+            Self::Dumped(value) => 1 + value.depth(),
+            _ => 0,
+        }
+    }
+
     /// How much memory a copy takes, about.
     pub(super) fn size(&self) -> usize {
         match self {

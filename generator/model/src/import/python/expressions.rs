@@ -270,11 +270,7 @@ impl Parser {
 
     /// Strings that stand beside each other are one.
     fn strings(&mut self, mut parts: Vec<FormatPart>) -> Parsed<ExprKind> {
-        loop {
-            match self.peek() {
-                Token::Text(_) | Token::Format(_) => {}
-                _ => break,
-            }
+        while matches!(self.peek(), Token::Text(_) | Token::Format(_)) {
             match self.take() {
                 Token::Text(text) => parts.push(FormatPart::Text(text)),
                 Token::Format(tokens) => parts.extend(self.format_parts(tokens)?),

@@ -306,8 +306,8 @@ fn format_tokens(content: &str, begin: Place, raw: bool) -> Result<Vec<FormatTok
         let length = if rest.starts_with("{{") || rest.starts_with("}}") {
             text.push_str(&rest[..1]);
             2
-        } else if rest.starts_with('{') {
-            let end = code_length(&rest[1..]).ok_or_else(|| {
+        } else if let Some(behind) = rest.strip_prefix('{') {
+            let end = code_length(behind).ok_or_else(|| {
                 ImportError::new(at, "a '{' of an f-string has no end", "close it with '}'")
             })?;
             tokens.push(FormatToken::Text(unescape(&std::mem::take(&mut text), raw)));
