@@ -5,15 +5,12 @@
 
 use super::origins::Origins;
 use super::template::{Piece, literal};
-use super::{ImportError, Imported, Note, SOURCE_MAX, text_of};
+use super::{ImportError, Imported, Note, SOURCE_MAX, default_load, text_of};
 use crate::scenario::file::{
-    Auth, Body, Entries, File, Flow, Load, Part, PartContent, Phase, PhaseShape, Place, Request, Step, Text,
-    Version,
+    Auth, Body, Entries, File, Flow, Part, PartContent, Place, Request, Step, Text, Version,
 };
 use crate::units::Nanos;
 
-/// curl sends a request once; a test has users and a time.
-const DURATION: Nanos = Nanos::from_secs(60);
 /// Each URL has the headers and the body of its command, so that many could come to far more than the source.
 const URLS_MAX: usize = 64;
 /// As many redirects as curl follows with `-L`.
@@ -261,9 +258,7 @@ impl Build {
         let steps =
             self.requests.into_iter().map(|request| Step::Request(Box::new(request)).into()).collect();
         self.file.flows.push(("requests".to_owned().into(), Flow { steps, ..Flow::default() }));
-        let shape = PhaseShape::Closed { from: 1, to: 1, duration: Some(DURATION), iterations: None };
-        let load = Load { phases: vec![Phase { shape, warmup: false }.into()], ..Load::default() };
-        self.file.loads.push((String::new().into(), load));
+        self.file.loads.push((String::new().into(), default_load()));
         self.notes.push(Note { line: 1, text: "curl has no load; here it is 1 user for 1m".into() });
         Imported { file: self.file, notes: self.notes }
     }

@@ -7,6 +7,7 @@
 //! the scenario (see [`template`]).
 
 pub mod curl;
+pub mod har;
 pub mod locustfile;
 mod origins;
 mod python;
@@ -15,10 +16,14 @@ pub mod urls;
 
 use std::fmt;
 
-use crate::scenario::file::{File, Place};
+use crate::scenario::file::{File, Load, Phase, PhaseShape, Place};
+use crate::units::Nanos;
 
 /// Longest source that people write by hand: a thousand times what a large locustfile has.
 const SOURCE_MAX: usize = 1 << 20;
+
+/// Longest document that tools write.
+const DOCUMENT_MAX: usize = 64 << 20;
 
 /// A scenario, and what of its source is not in it.
 #[derive(Clone, PartialEq, Debug)]
@@ -72,6 +77,24 @@ fn text_of(source: &[u8], most: usize) -> Result<&str, ImportError> {
         ImportError::new(at, "the text is not UTF-8", "save it as UTF-8")
     })?;
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
+}
+
+/// A document of JSON, of which serde_json bounds the depth.
+fn json_of<T: serde::de::DeserializeOwned>(text: &str, what: &str, mend: &str) -> Result<T, ImportError> {
+    serde_json::from_str(text).map_err(|error| {
+        let place = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        let at = Place { line: place(error.line()), column: place(error.column()) };
+        let reason = error.to_string();
+        let reason = reason.split(" at line ").next().unwrap_or_default();
+        ImportError::new(at, format!("this is no {what}: {reason:.120}"), mend)
+    })
+}
+
+/// One user for a minute: sources that have no load must have one to be run.
+fn default_load() -> Load {
+    let duration = Some(Nanos::from_secs(60));
+    let shape = PhaseShape::Closed { from: 1, to: 1, duration, iterations: None };
+    Load { phases: vec![Phase { shape, warmup: false }.into()], ..Load::default() }
 }
 
 /// Scheme, host and port of an absolute URL, and what follows; nothing if it is not absolute.

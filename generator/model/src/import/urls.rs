@@ -3,12 +3,9 @@
 
 use super::origins::Origins;
 use super::template::{Piece, literal};
-use super::{ImportError, Imported, Note, SOURCE_MAX, split_origin, text_of};
-use crate::scenario::file::{File, Flow, Load, Phase, PhaseShape, Place, Request, Step};
-use crate::units::Nanos;
+use super::{ImportError, Imported, Note, SOURCE_MAX, default_load, split_origin, text_of};
+use crate::scenario::file::{File, Flow, Place, Request, Step};
 
-/// A list has no load; a test has users and a time.
-const DURATION: Nanos = Nanos::from_secs(60);
 const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"];
 
 /// In which order the requests of a list are sent.
@@ -88,9 +85,7 @@ fn finish(origins: Origins, mut requests: Vec<Request>, order: Order) -> Importe
         steps = vec![Step::Random(steps.into_iter().map(|step| (1, vec![step])).collect()).into()];
     }
     file.flows.push(("requests".to_owned().into(), Flow { steps, ..Flow::default() }));
-    let shape = PhaseShape::Closed { from: 1, to: 1, duration: Some(DURATION), iterations: None };
-    let load = Load { phases: vec![Phase { shape, warmup: false }.into()], ..Load::default() };
-    file.loads.push((String::new().into(), load));
+    file.loads.push((String::new().into(), default_load()));
     Imported { file, notes }
 }
 
