@@ -5,7 +5,7 @@
 
 use super::origins::Origins;
 use super::template::{Piece, literal};
-use super::{ImportError, Imported, Note, SOURCE_MAX, default_load, text_of};
+use super::{ImportError, Imported, Note, SOURCE_MAX, check_count, default_load, text_of};
 use crate::scenario::file::{
     Auth, Body, Entries, File, Flow, Part, PartContent, Place, Request, Step, Text, Version,
 };
@@ -237,6 +237,7 @@ impl Build {
             (None, _) => "GET",
         };
         template.method = command.method.unwrap_or_else(|| default.to_owned());
+        check_count(self.requests.len() + command.urls.len(), at)?;
         for url in command.urls {
             let text = if url.text.contains("://") { url.text } else { format!("http://{}", url.text) };
             let (url_text, _) = text.split_once('#').unwrap_or((&text, ""));

@@ -9,7 +9,9 @@ use serde::Deserialize;
 
 use super::origins::Origins;
 use super::template::{Piece, identifier, literal};
-use super::{DOCUMENT_MAX, ImportError, Imported, Note, default_load, json_of, split_origin, text_of};
+use super::{
+    DOCUMENT_MAX, ImportError, Imported, Note, check_count, default_load, json_of, split_origin, text_of,
+};
 use crate::scenario::file::{Body, Entries, File, Flow, Place, Request, Span, Step, Text};
 use crate::units::Nanos;
 
@@ -208,6 +210,7 @@ struct Build {
 impl Build {
     fn request(&mut self, recorded: Recorded) -> Result<(), ImportError> {
         let at = Place { line: 1, column: 1 };
+        check_count(self.requests.len() + 1, at)?;
         let method = recorded.method.to_ascii_uppercase();
         let wrong = |what: String, mend: &str| ImportError::new(at, what, mend);
         if method.is_empty() || !method.bytes().all(|byte| byte.is_ascii_uppercase()) {

@@ -9,6 +9,7 @@
 pub mod curl;
 pub mod har;
 pub mod locustfile;
+pub mod openapi;
 mod origins;
 mod python;
 mod template;
@@ -24,6 +25,9 @@ const SOURCE_MAX: usize = 1 << 20;
 
 /// Longest document that tools write.
 const DOCUMENT_MAX: usize = 64 << 20;
+
+/// More requests are a log to be replayed, not a flow; each takes some hundred times what a short line has.
+const REQUESTS_MAX: usize = 100_000;
 
 /// A scenario, and what of its source is not in it.
 #[derive(Clone, PartialEq, Debug)]
@@ -88,6 +92,14 @@ fn json_of<T: serde::de::DeserializeOwned>(text: &str, what: &str, mend: &str) -
         let reason = reason.split(" at line ").next().unwrap_or_default();
         ImportError::new(at, format!("this is no {what}: {reason:.120}"), mend)
     })
+}
+
+/// Refuses a source with too many requests.
+fn check_count(requests: usize, at: Place) -> Result<(), ImportError> {
+    if requests <= REQUESTS_MAX {
+        return Ok(());
+    }
+    Err(ImportError::new(at, format!("there are more than {REQUESTS_MAX} requests"), "replay them as a log"))
 }
 
 /// One user for a minute: sources that have no load must have one to be run.

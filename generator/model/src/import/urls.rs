@@ -3,7 +3,7 @@
 
 use super::origins::Origins;
 use super::template::{Piece, literal};
-use super::{ImportError, Imported, Note, SOURCE_MAX, default_load, split_origin, text_of};
+use super::{ImportError, Imported, Note, SOURCE_MAX, check_count, default_load, split_origin, text_of};
 use crate::scenario::file::{File, Flow, Place, Request, Step};
 
 const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"];
@@ -37,6 +37,7 @@ pub fn import(source: &[u8], order: Order) -> Result<Imported, ImportError> {
             return Err(ImportError::new(at, format!("the body is in a file, {text:.60}"), mend));
         } else if let Some((method, url)) = request_line(text) {
             open = method.is_some();
+            check_count(requests.len() + 1, at)?;
             let (target, url) = origins.place(vec![Piece::Literal(url.to_owned())]).map_err(|what| {
                 ImportError::new(at, format!("this is {what}"), "write http://host/path, or /path")
             })?;
