@@ -129,14 +129,11 @@ impl<'d> Samples<'d> {
             }
         }
         for (name, property) in schema["properties"].as_object().into_iter().flatten() {
-            let resolved = self.resolve(property);
-            if resolved["readOnly"] == true || !self.spend(name.len()) {
-                continue;
+            // Where a recursive schema ends, what is further in is left away.
+            if depth + 1 >= DEPTH_MAX || !self.spend(NODE_COST + name.len()) {
+                break;
             }
-            // Where a recursive schema ends, what is not required can be left away.
-            let required =
-                schema["required"].as_array().is_some_and(|names| names.iter().any(|one| one == name));
-            if depth + 1 >= DEPTH_MAX && !required {
+            if self.resolve(property)["readOnly"] == true {
                 continue;
             }
             entries.push((name.clone().into(), self.schema(property, depth + 1)));
