@@ -1,7 +1,8 @@
 //! Command lines of curl, as people write and browsers copy them -> one flow with a step each.
 //!
-//! Words are split as a POSIX shell does (XCU section 2.2), with `$'...'` of bash; nothing is expanded, and what would
-//! be (`$X`, backticks, `@file`) is refused. Options are those of curl 8 (<https://curl.se/docs/manpage.html>).
+//! Words are split as a POSIX shell does (XCU section 2.2), with `$'...'` of bash; nothing is expanded, and
+//! what would be (`$X`, backticks, `@file`) is refused. Options are those of curl 8
+//! (<https://curl.se/docs/manpage.html>).
 
 use super::origins::Origins;
 use super::template::{Piece, literal};

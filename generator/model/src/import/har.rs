@@ -1,5 +1,5 @@
-//! HAR 1.2, as browsers record it (<http://www.softwareishard.com/blog/har-12-spec/>) -> one flow with the requests in
-//! order, and the pauses of the person between pages.
+//! HAR 1.2, as browsers record it (<http://www.softwareishard.com/blog/har-12-spec/>) -> one flow with the
+//! requests in order, and the pauses of the person between pages.
 //!
 //! What belongs to the browser or to other sites is left out, and secrets become references.
 
@@ -159,7 +159,8 @@ impl Entry {
     }
 }
 
-/// The requests to the sites whose pages were looked at, without static resources unless there is nothing else.
+/// The requests to the sites whose pages were looked at, without static resources unless there is nothing
+/// else.
 fn wanted(entries: Vec<Entry>, notes: &mut BTreeSet<Note>) -> Vec<Entry> {
     let mut main: BTreeSet<String> =
         entries.iter().filter(|e| e.is_page()).filter_map(Entry::origin).collect();

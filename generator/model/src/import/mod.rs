@@ -1,10 +1,10 @@
-//! Scenarios made of what users already have: locustfiles, curl command lines, lists of URLs, HAR files and OpenAPI
-//! documents.
+//! Scenarios made of what users already have: locustfiles, curl command lines, lists of URLs, HAR files and
+//! OpenAPI documents.
 //!
-//! Each importer is a function of the bytes. What it leaves out it says in a [`Note`]; what would change the requests
-//! that are sent and is not understood refuses the whole input, so a scenario never does quietly something else than
-//! its source. Inputs are hostile: sizes and depths are bounded, and no text of an input can become an expression of
-//! the scenario (see [`template`]).
+//! Each importer is a function of the bytes. What it leaves out it says in a [`Note`]; what would change the
+//! requests that are sent and is not understood refuses the whole input, so a scenario never does quietly
+//! something else than its source. Inputs are hostile: sizes and depths are bounded, and no text of an input
+//! can become an expression of the scenario (see [`template`]).
 
 pub mod curl;
 pub mod har;
@@ -44,8 +44,8 @@ pub struct Note {
     pub text: String,
 }
 
-/// Why nothing was imported: where, what is there, and what to do instead. Lines and columns count from 1, columns in
-/// characters.
+/// Why nothing was imported: where, what is there, and what to do instead. Lines and columns count from 1,
+/// columns in characters.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ImportError {
     pub line: u32,

@@ -53,8 +53,9 @@ impl Origins {
         Ok((target, if url.starts_with('/') { url } else { format!("/{url}") }))
     }
 
-    /// Writes the targets down. Requests to the first need not name it, unless there are some of which nobody knows where
-    /// they go: then those have the scenario's target, which is left open. Tells whether that is so.
+    /// Writes the targets down. Requests to the first need not name it, unless there are some of which nobody
+    /// knows where they go: then those have the scenario's target, which is left open. Tells whether that is
+    /// so.
     pub(super) fn fill(self, file: &mut File, requests: &mut [Request]) -> bool {
         let mut known = self.known.into_iter();
         if !self.loose

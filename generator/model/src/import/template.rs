@@ -1,5 +1,5 @@
-//! Texts of a scenario put together of literal text and expressions, so that literal text stays literal: wherever it
-//! would open an expression, its brace is written as one (`{{ "{" }}`).
+//! Texts of a scenario put together of literal text and expressions, so that literal text stays literal:
+//! wherever it would open an expression, its brace is written as one (`{{ "{" }}`).
 
 /// A part of a text.
 #[derive(Clone, PartialEq, Debug)]
@@ -69,7 +69,8 @@ fn opens(next: Option<&Piece>) -> bool {
     }
 }
 
-/// Also a backslash before an expression would change what it means, so that a row of them is written as one too.
+/// Also a backslash before an expression would change what it means, so that a row of them is written as one
+/// too.
 fn push_literal(out: &mut String, text: &str, brace_follows: bool) {
     let mut rest = text.chars().peekable();
     let mut backslashes = 0;

@@ -1,5 +1,5 @@
-//! Lists of URLs: one a line, or targets of vegeta (<https://github.com/tsenart/vegeta#http-format>): `METHOD URL`, then
-//! lines `Name: value`, then an empty line.
+//! Lists of URLs: one a line, or targets of vegeta (<https://github.com/tsenart/vegeta#http-format>): `METHOD
+//! URL`, then lines `Name: value`, then an empty line.
 
 use super::origins::Origins;
 use super::template::{Piece, literal};

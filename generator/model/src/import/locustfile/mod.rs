@@ -1,8 +1,10 @@
-//! Locustfiles: the part of them that only says what to send. Nothing is run; what would need to be is refused by line.
+//! Locustfiles: the part of them that only says what to send. Nothing is run; what would need to be is
+//! refused by line.
 //!
-//! Each class of users is a load, each of its tasks a flow with the wait time at its end, `on_start` and `on_stop` are
-//! those of the scenario. Requests, checks, saved values and drawn ones become their counterparts. Semantics are those of
-//! Locust 2 (<https://docs.locust.io/en/stable/writing-a-locustfile.html>).
+//! Each class of users is a load, each of its tasks a flow with the wait time at its end, `on_start` and
+//! `on_stop` are those of the scenario. Requests, checks, saved values and drawn ones become their
+//! counterparts. Semantics are those of Locust 2
+//! (<https://docs.locust.io/en/stable/writing-a-locustfile.html>).
 
 mod check;
 mod control;

@@ -1,4 +1,5 @@
-//! What a locustfile defines at its top: what names stand for, and which of them keep the value that is written.
+//! What a locustfile defines at its top: what names stand for, and which of them keep the value that is
+//! written.
 
 use std::collections::{BTreeMap, BTreeSet};
 

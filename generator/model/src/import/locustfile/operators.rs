@@ -103,8 +103,8 @@ impl Translator<'_> {
     }
 }
 
-/// A condition that holds where the other does not. What is not there makes comparisons false, so the comparisons
-/// themselves are turned round: an answer without a value must not pass because of a `not`.
+/// A condition that holds where the other does not. What is not there makes comparisons false, so the
+/// comparisons themselves are turned round: an answer without a value must not pass because of a `not`.
 pub(super) fn negated(condition: &str) -> String {
     const OPPOSITES: [(&str, &str); 6] = [
         (" == ", " != "),

@@ -1,4 +1,5 @@
-//! How many users run for how long: `LoadTestShape` with stages, or what Locust would be told when it is started.
+//! How many users run for how long: `LoadTestShape` with stages, or what Locust would be told when it is
+//! started.
 
 use super::super::python::{Class, StatementKind};
 use super::module::{attribute, method};

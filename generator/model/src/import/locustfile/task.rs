@@ -1,7 +1,7 @@
 //! Statements of tasks -> steps of flows.
 //!
-//! While steps are made, a request is only its number in [`Translator::requests`], so that what later statements want
-//! of its answer can be added to it; [`Translator::finish`] puts the requests in.
+//! While steps are made, a request is only its number in [`Translator::requests`], so that what later
+//! statements want of its answer can be added to it; [`Translator::finish`] puts the requests in.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,7 +19,8 @@ use crate::units::Nanos;
 const CALLS_MAX: u32 = 8;
 /// Blocks within blocks, also through calls: translating them recurses.
 const BLOCKS_MAX: u32 = 64;
-/// Statements and bytes of values that one file may be worth: enough for any test, and an end for hostile ones.
+/// Statements and bytes of values that one file may be worth: enough for any test, and an end for hostile
+/// ones.
 const BUDGET: usize = 1 << 24;
 const STATEMENT_COST: usize = 64;
 

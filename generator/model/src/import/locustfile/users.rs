@@ -1,7 +1,7 @@
 //! Classes of users and task sets -> flows.
 //!
-//! A user that has but one task set never leaves it, so its tasks are flows of their own. A task set among other tasks
-//! is a group that is left where a task calls `interrupt()`.
+//! A user that has but one task set never leaves it, so its tasks are flows of their own. A task set among
+//! other tasks is a group that is left where a task calls `interrupt()`.
 
 use std::collections::BTreeSet;
 
@@ -379,8 +379,8 @@ impl<'s> Translator<'s> {
         Ok(interrupted)
     }
 
-    /// Translates once to see which attributes tasks set, and again without knowing their values at the start: any other
-    /// task may have been there before.
+    /// Translates once to see which attributes tasks set, and again without knowing their values at the
+    /// start: any other task may have been there before.
     fn twice(
         &mut self,
         mut translate: impl FnMut(&mut Self) -> Result<(), ImportError>,

@@ -1,6 +1,8 @@
-//! What a Python expression stands for in a scenario: a constant, a text with expressions in it, or one expression.
+//! What a Python expression stands for in a scenario: a constant, a text with expressions in it, or one
+//! expression.
 //!
-//! Evaluating never fails: what is not understood is [`Value::Unknown`], and whoever needs the value refuses it there.
+//! Evaluating never fails: what is not understood is [`Value::Unknown`], and whoever needs the value refuses
+//! it there.
 
 use std::ops::Range;
 
@@ -19,12 +21,13 @@ pub(super) enum Value {
     Int(i64),
     Float(f64),
     Text(Vec<Piece>),
-    /// An expression of the scenario's language; a lone name is a variable, and all else may differ each time.
+    /// An expression of the scenario's language; a lone name is a variable, and all else may differ each
+    /// time.
     Expression(String),
     /// An expression that is true or false.
     Condition(String),
-    /// One of several constants: the expression that draws it, or the variable that holds what was drawn. Of rows and the
-    /// like, which no variable can hold, it is empty.
+    /// One of several constants: the expression that draws it, or the variable that holds what was drawn. Of
+    /// rows and the like, which no variable can hold, it is empty.
     Choice {
         drawn: String,
         options: Vec<Value>,

@@ -1,8 +1,9 @@
-//! OpenAPI 3.0 and 3.1 as JSON (<https://spec.openapis.org/oas/v3.1.0>) -> a flow for each tag with a step for each
-//! operation.
+//! OpenAPI 3.0 and 3.1 as JSON (<https://spec.openapis.org/oas/v3.1.0>) -> a flow for each tag with a step
+//! for each operation.
 //!
-//! Values come from the document's examples where it has some, else they are made by type. Credentials become references
-//! to secrets. `DELETE` is left out: a test of a whole document should not take away what it looks at.
+//! Values come from the document's examples where it has some, else they are made by type. Credentials become
+//! references to secrets. `DELETE` is left out: a test of a whole document should not take away what it looks
+//! at.
 
 mod schema;
 

@@ -1,9 +1,9 @@
 //! A reader of Python as data: source -> statements with their places. Nothing is run.
 //!
 //! It knows the statements and expressions that tests are made of. What it does not know is kept as
-//! [`StatementKind::Unknown`] or [`ExprKind::Unknown`] with its place, so that whoever needs it can refuse it by its
-//! line and whoever does not can go past it. All nesting is bounded by [`DEPTH_MAX`], so trees can be walked and dropped
-//! recursively.
+//! [`StatementKind::Unknown`] or [`ExprKind::Unknown`] with its place, so that whoever needs it can refuse it
+//! by its line and whoever does not can go past it. All nesting is bounded by [`DEPTH_MAX`], so trees can be
+//! walked and dropped recursively.
 
 mod expressions;
 mod statements;

@@ -1,5 +1,6 @@
-//! Python source -> tokens with their places (Python's Language Reference, chapter 2), as far as sources of tests use
-//! them: indentation, joined lines, names, numbers, operators, strings with prefixes and triple quotes, f-strings.
+//! Python source -> tokens with their places (Python's Language Reference, chapter 2), as far as sources of
+//! tests use them: indentation, joined lines, names, numbers, operators, strings with prefixes and triple
+//! quotes, f-strings.
 //!
 //! The code inside an f-string is kept as text with its place; the parser reads it as source of its own.
 
