@@ -413,12 +413,14 @@ impl<'s> Translator<'s> {
                 return self.common_headers(at, Value::Dict(vec![(key, value)]));
             }
             if let (Some(name), Some(key)) = (of.as_name(), key)
-                && let Some(Value::Dict(mut entries)) = self.scope.locals.get(name).cloned()
+                && matches!(self.scope.locals.get(name), Some(Value::Dict(_)))
             {
                 let value = self.freeze(&key, value, steps);
+                let Some(Value::Dict(entries)) = self.scope.locals.get_mut(name) else { return Ok(()) };
+                let looked_at = entries.len() * STATEMENT_COST;
                 entries.retain(|(known, _)| *known != key);
                 entries.push((key, value));
-                self.scope.locals.insert(name.to_owned(), Value::Dict(entries));
+                self.spend(looked_at);
                 return Ok(());
             }
             // Like all that is changed in a way that is not followed, it has no known value from here on.
