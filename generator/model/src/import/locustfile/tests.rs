@@ -282,6 +282,10 @@ fn users_and_task_sets_become_flows() {
             "5:9: the call 'IDS.append(...)' is not understood, and it may change what is sent",
         ),
         (
+            "class A(HttpUser):\n    def __init__(self, e):\n        self.login()\n    def login(self):\n        self.client.get('/')\n    @task\n    def a(self):\n        self.login()\n",
+            "3:9: a request in __init__ is not understood, and it may change what is sent",
+        ),
+        (
             "class A(HttpUser):\n    min_wait = 1\n    @task\n    def a(self):\n        self.client.get('/')\n",
             "2:16: 'min_wait' is not understood, and it may change what is sent",
         ),

@@ -105,12 +105,20 @@ impl<'s> Translator<'s> {
             let value = match &statement.kind {
                 StatementKind::Expression(value) | StatementKind::Assign { value, .. } => Some(value),
                 StatementKind::Pass => None,
-                StatementKind::If { .. } | StatementKind::Unknown { .. } | StatementKind::With { .. } => {
+                StatementKind::If { .. }
+                | StatementKind::Unknown { .. }
+                | StatementKind::With { .. }
+                | StatementKind::For { .. }
+                | StatementKind::Try { .. } => {
                     return Err(refuse(statement.at, "this part of __init__", "move it into on_start"));
                 }
                 _ => None,
             };
-            let request = value.and_then(Expr::as_call).is_some_and(|call| self.request_call(call).is_some());
+            let request = value.and_then(Expr::as_call).is_some_and(|call| {
+                let path = call.function.path().unwrap_or_default();
+                let own = path.strip_prefix(&own).and_then(|rest| rest.strip_prefix('.'));
+                self.request_call(call).is_some() || own.is_some_and(|name| method(lineage, name).is_some())
+            });
             if request {
                 return Err(refuse(statement.at, "a request in __init__", "move it into on_start"));
             }
