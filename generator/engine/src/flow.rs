@@ -61,7 +61,8 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         if self.users.begin_start(lane, &plan.script) {
             return self.go_on(lane, Job::begun_at(intended), intended);
         }
-        let number = self.peek_number();
+        let number = self.iteration_of(lane);
+        let plan = &self.settings.plan;
         match self.users.begin(lane, &plan.script, number, intended) {
             Begun::Yes => {
                 self.take_iteration(intended);
@@ -93,7 +94,8 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             Begun::NoRow => {
                 self.fail_call(self.first_name(number), job, ErrorKind::DataExhausted, now);
                 self.recorder.counters().end_arrival(false);
-                self.next_for(lane, now);
+                // The next that waits has its turn a little later, so that they do not fail one within the other.
+                self.users.sleep(lane, State::Pausing, now + EMPTY_ITERATION_NS);
             }
         }
     }
@@ -119,6 +121,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
                     self.lanes.get(lane).request = call;
                     match self.fill(lane, job.intended) {
                         Ok(()) => {
+                            self.users.get(lane).requested = true;
                             self.begin_job(lane, job);
                             return self.place(lane, now);
                         }
@@ -159,10 +162,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
                 )
             };
             match op {
-                Op::Call(call) => {
-                    user.requested = true;
-                    return Next::Call(*call);
-                }
+                Op::Call(call) => return Next::Call(*call),
                 Op::Think(span) => return Next::Think(*span),
                 Op::Set(variable, expr) => {
                     let value = value(expr);
@@ -272,7 +272,8 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         let plan = &self.settings.plan;
         let user = self.users.get(lane);
         let flow = &plan.script.flows[usize::from(user.flow)];
-        let mut next = flow.pacing.map_or(0, |span| user.began + drawn(&mut user.random, span));
+        let pacing = flow.pacing.filter(|_| self.settings.closed);
+        let mut next = pacing.map_or(0, |span| user.began + drawn(&mut user.random, span));
         if !user.requested {
             // Nothing was sent, so nothing keeps it from going round for ever.
             next = next.max(ended + EMPTY_ITERATION_NS);
@@ -280,14 +281,17 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         let finished = !user.failed;
         self.users.end(lane);
         self.recorder.counters().end_arrival(finished);
-        if self.settings.closed {
-            if next > now {
-                self.users.sleep(lane, State::Pausing, next);
-            } else {
-                self.begin_user(lane, ended);
-            }
-            return;
+        if next > now {
+            self.users.sleep(lane, State::Pausing, next);
+        } else if self.settings.closed {
+            self.begin_user(lane, ended);
+        } else {
+            self.free_lane(lane, now);
         }
+    }
+
+    /// A lane of an open load has lost its user.
+    fn free_lane(&mut self, lane: LaneId, now: u64) {
         let conn = self.lanes.conn(lane);
         if !self.conns[conn.index()].is_closed() {
             self.next_for(lane, now);
@@ -326,7 +330,9 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         if self.is_cut_off() {
             return true;
         }
-        if state == State::Pausing {
+        if state == State::Pausing && !self.settings.closed {
+            self.free_lane(lane, now);
+        } else if state == State::Pausing {
             self.begin_user(lane, at);
         } else {
             self.go_on(lane, Job::begun_at(at), now);
@@ -358,9 +364,17 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         usize::from(script.calls[usize::from(first.unwrap_or(0))].name)
     }
 
-    const fn peek_number(&self) -> u64 {
-        let (Work::Open { number, .. } | Work::Closed { number, .. }) = &self.work;
-        *number
+    /// The number of a closed user's next iteration. Where iterations are counted together the users of a core share
+    /// their numbers; else each has its own, whoever is the faster.
+    fn iteration_of(&mut self, lane: LaneId) -> u64 {
+        let plan = &self.settings.plan;
+        match (&plan.load, &self.work) {
+            (Load::Closed { requests: None, connections, .. }, _) => {
+                let users = u64::from(*connections) * u64::from(plan.lanes());
+                self.users.get(lane).next_number(users)
+            }
+            (_, Work::Open { number, .. } | Work::Closed { number, .. }) => *number,
+        }
     }
 
     /// Takes the number of this core's next iteration; in an open load dropped arrivals have one too.

@@ -93,6 +93,24 @@ impl User {
         }
     }
 
+    /// Gives it its rows for an iteration; false where there is none left.
+    fn take_rows(&mut self, script: &Script, seed: u64, iteration: u64) -> bool {
+        for (feeder, plan) in script.feeders.iter().enumerate() {
+            let index = u16::try_from(feeder).unwrap_or(u16::MAX);
+            let (rows, user) = (plan.table.rows(), self.memory.user);
+            match row_of(plan.pick, plan.on_end, rows, seed, index, iteration, user) {
+                Some(row) => self.memory.rows[feeder] = row,
+                None => return false,
+            }
+        }
+        true
+    }
+
+    /// The number of its next iteration, where `users` take turns.
+    pub(crate) const fn next_number(&self, users: u64) -> u64 {
+        self.memory.user + self.iterations * users
+    }
+
     /// The steps that it is taking.
     pub(crate) fn steps<'s>(&self, script: &'s Script) -> &'s [Op] {
         if self.starting { &script.on_start } else { &script.flows[usize::from(self.flow)].steps }
@@ -144,9 +162,10 @@ impl Users {
         &mut self.all[lane.index()]
     }
 
-    /// The lane's user has something under way.
+    /// The lane's user has something under way, or will have.
     pub(crate) fn is_active(&self, lane: LaneId) -> bool {
-        self.all.get(lane.index()).is_some_and(|user| matches!(user.state, State::Busy | State::Thinking))
+        let has = |user: &User| matches!(user.state, State::Busy | State::Thinking | State::Pausing);
+        self.all.get(lane.index()).is_some_and(has)
     }
 
     #[inline]
@@ -204,6 +223,9 @@ impl Users {
         (user.state, user.starting, user.at) = (State::Busy, true, 0);
         if !user.iterates {
             user.random = Random::new(!seed, user.memory.user);
+            // What belongs to a user is there before its first iteration; of the rest it gets what its number gives.
+            let number = user.memory.user;
+            user.take_rows(script, seed, number);
         }
         true
     }
@@ -226,13 +248,8 @@ impl Users {
     pub(crate) fn begin(&mut self, lane: LaneId, script: &Script, number: u64, intended: u64) -> Begun {
         let (flow, seed) = (self.flow_of(number), self.seed);
         let user = &mut self.all[lane.index()];
-        for (feeder, plan) in script.feeders.iter().enumerate() {
-            let rows = plan.table.rows();
-            let index = u16::try_from(feeder).unwrap_or(u16::MAX);
-            match row_of(plan.pick, plan.on_end, rows, seed, index, number, user.memory.user) {
-                Some(row) => user.memory.rows[feeder] = row,
-                None => return Begun::NoRow,
-            }
+        if !user.take_rows(script, seed, number) {
+            return Begun::NoRow;
         }
         if user.base.is_empty() {
             user.memory.variables.fill(Value::Null);

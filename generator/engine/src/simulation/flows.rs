@@ -1,6 +1,7 @@
 //! Runs of users with flows of several requests, waits and ways, in the simulated network.
 
-use brunt_model::script::call::Call;
+use brunt_model::expr::{Escape, Expr, Stage};
+use brunt_model::script::call::{Call, Draft, Piece};
 use brunt_model::script::{Flow, Op, Span};
 
 use super::*;
@@ -136,4 +137,42 @@ fn a_closed_user_stops_where_it_stands() {
     let outcome = simulate(1, &plan, Manners::PERFECT);
     assert_eq!((outcome.end.arrivals_in_flight, outcome.end.requests_in_flight), (8, 0));
     assert!(outcome.ended_at < 3_100 * MS, "nobody waits for them: {}", outcome.ended_at);
+}
+
+/// What cannot be filled in is no reason to go round and round within one call.
+#[test]
+fn requests_that_cannot_be_made_fail_one_after_the_other() {
+    for rate in [None, Some(2_000)] {
+        let mut plan = Arc::unwrap_or_clone(scripted(vec![flow(1, vec![Op::Call(0)])], |s| {
+            s.load.rate = rate.map(Rate::per_second);
+            s.load.max_connections = rate.map(|_| 4);
+        }));
+        let missing = Expr::compile("null + 1", &NoNames, Stage::Request).unwrap();
+        let piece = Piece::Slot(missing, Escape::None);
+        plan.script.calls[0].draft = Some(Draft {
+            head: vec![piece],
+            fields: Vec::new(),
+            body: Vec::new(),
+            has_body: false,
+            signer: None,
+        });
+        let outcome = simulate(1, &Arc::new(plan), Manners::PERFECT);
+        let counters = outcome.end.total.counters;
+        assert!(counters.failed > 1_000 && counters.completed == 0, "{rate:?}: {counters:?}");
+        assert_eq!(counters.failed, counters.failed_arrivals, "{rate:?}: {counters:?}");
+        let errors = &outcome.end.total.requests[0].errors;
+        assert_eq!(errors[ErrorKind::ExtractFailed.index()], counters.measured_scheduled, "{rate:?}");
+    }
+}
+
+struct NoNames;
+
+impl brunt_model::expr::Names for NoNames {
+    fn look_up(&self, _: &[&str]) -> Option<(brunt_model::expr::Ref, brunt_model::expr::Type)> {
+        None
+    }
+
+    fn all(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
