@@ -24,6 +24,11 @@ pub(crate) enum CommandError {
     Scenario { path: PathBuf, faults: Vec<Fault> },
     #[error("{0}")]
     Configuration(String),
+    #[error(
+        "what was imported does not compile, which is a fault of brunt's own; report it with the file:\n{}",
+        told(.0)
+    )]
+    Imported(Vec<Fault>),
     #[error("{0}")]
     Lookup(LookupError),
     #[error("{0}")]
@@ -50,6 +55,11 @@ fn shown(path: &std::path::Path, faults: &[Fault]) -> String {
     lines.join("\nerror: ")
 }
 
+/// Places are of the scenario that would have been written.
+fn told(faults: &[Fault]) -> String {
+    faults.iter().map(|fault| format!("  {fault}")).collect::<Vec<_>>().join("\n")
+}
+
 impl CommandError {
     pub(crate) fn system(what: &'static str) -> impl FnOnce(std::io::Error) -> Self {
         move |cause| Self::System { what, cause }
@@ -68,7 +78,7 @@ impl CommandError {
             Self::Engine(failure) if failure.is_fault => Exit::Fault,
             // This host does not allow what was asked for, and says how to change that.
             Self::Engine(_) => Exit::Configuration,
-            Self::Lookup(LookupError::Runtime(_)) | Self::System { .. } => Exit::Fault,
+            Self::Lookup(LookupError::Runtime(_)) | Self::System { .. } | Self::Imported(_) => Exit::Fault,
         }
     }
 }

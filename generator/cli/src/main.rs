@@ -1,6 +1,7 @@
 //! The command `brunt`: reads flags, wires a run together, and turns its end into an exit code.
 #![forbid(unsafe_code)]
 
+mod check;
 mod doctor;
 mod engine;
 mod error;
@@ -11,6 +12,7 @@ mod kernel;
 mod manual;
 mod origin;
 mod output;
+mod preview;
 mod report;
 mod run;
 mod terminal;
@@ -43,6 +45,9 @@ fn execute(command: Command) -> Result<Exit, CommandError> {
     match command {
         Command::Run(flags) => run::run(&flags),
         Command::Engine(process) => engine::child::serve(&process),
+        Command::Check(flags) => check::check(&flags),
+        Command::Plan(flags) => preview::plan(&flags),
+        Command::Schema => check::schema(),
         Command::Report(flags) => report::report(&flags),
         Command::Doctor(flags) => doctor::doctor(&flags),
         Command::Origin(flags) => origin::origin(&flags),

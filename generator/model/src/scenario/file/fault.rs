@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::Place;
+use super::{Place, secrets};
 
 /// What is told of one file. Past so many, the first ones are what is worth mending.
 pub const FAULTS_MAX: usize = 100;
@@ -23,6 +23,14 @@ pub struct Fault {
     pub what: String,
     /// What to write in its place.
     pub mend: String,
+}
+
+impl Fault {
+    /// It tells of what looks like a secret: its line is not to be shown.
+    #[must_use]
+    pub fn is_of_secret(&self) -> bool {
+        self.mend == secrets::MEND
+    }
 }
 
 /// Gathers faults, so that one reading finds them all.
