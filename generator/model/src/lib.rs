@@ -15,6 +15,7 @@ pub mod expr;
 pub mod extract;
 pub mod feeder;
 pub mod histogram;
+pub mod import;
 pub mod ledger;
 pub mod limit;
 pub mod outcome;
