@@ -8,6 +8,7 @@ mod error;
 mod exit;
 mod flags;
 mod host;
+mod import;
 mod kernel;
 mod manual;
 mod origin;
@@ -47,6 +48,7 @@ fn execute(command: Command) -> Result<Exit, CommandError> {
         Command::Engine(process) => engine::child::serve(&process),
         Command::Check(flags) => check::check(&flags),
         Command::Plan(flags) => preview::plan(&flags),
+        Command::Import(flags) => import::import(&flags),
         Command::Schema => check::schema(),
         Command::Report(flags) => report::report(&flags),
         Command::Doctor(flags) => doctor::doctor(&flags),

@@ -50,8 +50,11 @@ pub(crate) fn check(flags: &CheckFlags) -> Result<Exit, CommandError> {
     }
     if flags.output == TextOrJson::Json {
         let faults = results.iter().filter_map(|(path, faults)| Some((path, faults.as_ref().err()?)));
-        let findings: Vec<_> = faults.flat_map(|(path, faults)| faults.iter().map(|f| finding(path, f))).collect();
-        say_result(&(serde_json::to_string_pretty(&findings).expect("findings have only string keys") + "\n"))?;
+        let findings: Vec<_> =
+            faults.flat_map(|(path, faults)| faults.iter().map(|f| finding(path, f))).collect();
+        say_result(
+            &(serde_json::to_string_pretty(&findings).expect("findings have only string keys") + "\n"),
+        )?;
     }
     Ok(if results.iter().all(|(_, faults)| faults.is_ok()) { Exit::Pass } else { Exit::Configuration })
 }
@@ -133,12 +136,13 @@ mod tests {
 
     #[test]
     fn what_names_no_file_is_told_beside_other_faults() {
-        let faults = compiled(
-            "flows: {a: [{post: /, body: {file: x.bin}}, {get: '/{{ nobody }}'}]}",
-            |file| named_files(file, Path::new(".")),
-        );
+        let faults =
+            compiled("flows: {a: [{post: /, body: {file: x.bin}}, {get: '/{{ nobody }}'}]}", |file| {
+                named_files(file, Path::new("."))
+            });
         let faults = faults.err().unwrap_or_default();
-        let told: Vec<_> = faults.iter().map(|fault| fault.what.split(' ').next().unwrap_or_default()).collect();
+        let told: Vec<_> =
+            faults.iter().map(|fault| fault.what.split(' ').next().unwrap_or_default()).collect();
         assert_eq!(told, ["the", "unknown"], "{faults:?}");
     }
 

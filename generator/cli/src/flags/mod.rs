@@ -43,6 +43,8 @@ pub(crate) enum Command {
     Check(CheckFlags),
     /// Preview a run: load, flows and what may be expected of them; takes the flags of `brunt run`
     Plan(Box<RunFlags>),
+    /// Make a scenario of a recording, an API description, command lines or a locustfile
+    Import(ImportFlags),
     /// Print the JSON Schema of scenario files
     Schema,
     /// Render a stored result again
@@ -82,6 +84,40 @@ pub(crate) struct CheckFlags {
     /// text: a sentence for each fault on stderr; json: an array of them on stdout
     #[arg(short, long, value_name = "FORMAT", default_value = "text", env = "BRUNT_CHECK_OUTPUT")]
     pub output: TextOrJson,
+}
+
+#[derive(Args, Debug)]
+#[command(
+    after_help = "What is left out of the scenario is told on stderr; what is not understood is refused with 5."
+)]
+pub(crate) struct ImportFlags {
+    /// What the file is
+    pub format: ImportFormat,
+    /// The file; - is stdin
+    #[arg(value_name = "FILE")]
+    pub source: PathBuf,
+    /// Where to write the scenario; stdout by default
+    #[arg(short, long, value_name = "FILE", env = "BRUNT_IMPORT_OUTPUT")]
+    pub output: Option<PathBuf>,
+    /// Replace the output where it is there already
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "BRUNT_IMPORT_FORCE")]
+    pub force: bool,
+    /// Send one URL of a list an iteration, rather than all of them in their order
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "BRUNT_IMPORT_RANDOM")]
+    pub random: bool,
+}
+
+#[derive(Copy, Clone, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum ImportFormat {
+    /// A recording of a browser, HTTP Archive 1.2
+    Har,
+    /// An OpenAPI 3 document in JSON
+    Openapi,
+    /// Command lines of curl
+    Curl,
+    /// URLs, one a line, or targets of vegeta
+    Urls,
+    Locustfile,
 }
 
 #[derive(Args, Debug)]

@@ -45,8 +45,7 @@ pub(crate) fn plan(flags: &RunFlags) -> Result<Exit, CommandError> {
             }
             _ => text::render(&preview, &protocol),
         };
-        write::write(output.file.as_deref(), &text)
-            .map_err(|error| CommandError::Configuration(format!("{error}; choose another file")))?;
+        write::write(output.file.as_deref(), &text).map_err(CommandError::Write)?;
     }
     Ok(Exit::Pass)
 }

@@ -62,10 +62,7 @@ pub(crate) fn source(path: &Path) -> Result<String, String> {
 /// As much of a text as a scenario may have.
 pub(crate) fn text_of(input: impl std::io::Read) -> Result<String, String> {
     let mut bytes = Vec::new();
-    input
-        .take(SOURCE_MAX)
-        .read_to_end(&mut bytes)
-        .map_err(|error| format!("cannot be read: {error}"))?;
+    input.take(SOURCE_MAX).read_to_end(&mut bytes).map_err(|error| format!("cannot be read: {error}"))?;
     String::from_utf8(bytes)
         .map_err(|error| format!("is not UTF-8 from byte {} on", error.utf8_error().valid_up_to()))
 }

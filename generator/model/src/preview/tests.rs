@@ -29,10 +29,7 @@ fn requests_of_a_flow_are_counted() {
     check_steps("[{if: 'pick(1, 2) == 1', then: [{get: /a}, {get: /b}], else: [{get: /c}]}]", "about 1.5");
     check_steps("[{if: 'pick(1, 2) == 1', then: [{think: 1s}]}, {get: /c}]", "1");
     check_steps("[{if: 'true', then: [{get: /a}], else: [{get: /b}, {get: /c}]}]", "1");
-    check_steps(
-        "[{repeat: 2, steps: [{if: 'pick(1, 2) == 1', then: [{get: /a}]}]}, {get: /b}]",
-        "about 2",
-    );
+    check_steps("[{repeat: 2, steps: [{if: 'pick(1, 2) == 1', then: [{get: /a}]}]}, {get: /b}]", "about 2");
     check_steps("[{while: 'true', max: 5, steps: [{get: /a}]}]", "5");
     check_steps("[{while: 'false', steps: [{get: /a}]}, {get: /b}]", "1");
 }

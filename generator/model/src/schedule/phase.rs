@@ -87,9 +87,7 @@ impl Phase {
         match &self.course {
             Course::Constant(rate) => *rate,
             Course::Lines(lines) => lines.peak(),
-            Course::Times(times) => {
-                times.iter().map(|time| self.rate_at(time.0)).max().unwrap_or(Rate(0))
-            }
+            Course::Times(times) => times.iter().map(|time| self.rate_at(time.0)).max().unwrap_or(Rate(0)),
         }
     }
 
