@@ -118,13 +118,13 @@ mod tests {
     #[test]
     fn all_faults_are_told_with_their_lines() {
         check(
-            "flows:\n  a: [{get: '/{{ nobody }}'}]\nload: [{pause: 1s}, {open: {rate: 1/s, for: 1s}, warmup: true}]\n",
-            "s.yaml:2:17: unknown name 'nobody'; define it under 'vars' or 'data'\n\
-             \x20  2 |   a: [{get: '/{{ nobody }}'}]\n\
-             \x20    |                 ^\n\
-             s.yaml:3:21: a warm-up comes before all that is measured; move this phase to the front\n\
-             \x20  3 | load: [{pause: 1s}, {open: {rate: 1/s, for: 1s}, warmup: true}]\n\
-             \x20    |                     ^\n",
+            "flows:\n  a: [{get: /, chek: []}]\nsed: 1\n",
+            "s.yaml:2:16: unknown key 'chek'; did you mean 'check'?\n\
+             \x20  2 |   a: [{get: /, chek: []}]\n\
+             \x20    |                ^\n\
+             s.yaml:3:1: unknown key 'sed'; did you mean 'seed'?\n\
+             \x20  3 | sed: 1\n\
+             \x20    | ^\n",
         );
         check(
             "flows: {a: [{get: /}]}\nlimits: [error_rate < 1%, 'rate(name=\"GET /x\") > 1']\n",
@@ -136,14 +136,17 @@ mod tests {
 
     #[test]
     fn what_names_no_file_is_told_beside_other_faults() {
-        let faults =
-            compiled("flows: {a: [{post: /, body: {file: x.bin}}, {get: '/{{ nobody }}'}]}", |file| {
-                named_files(file, Path::new("."))
-            });
-        let faults = faults.err().unwrap_or_default();
-        let told: Vec<_> =
-            faults.iter().map(|fault| fault.what.split(' ').next().unwrap_or_default()).collect();
-        assert_eq!(told, ["the", "unknown"], "{faults:?}");
+        let source = "flows: {a: [{post: /, file: x.bin}, {get: '/{{ nobody }}'}]}";
+        let faults = compiled(source, |file| named_files(file, Path::new("."))).expect_err("it is wrong");
+        let [no_file, no_name] = &faults[..] else { panic!("{faults:?}") };
+        assert!(no_file.what.contains("x.bin") && no_name.what.contains("nobody"), "{faults:?}");
+    }
+
+    #[test]
+    fn without_its_data_a_file_is_not_judged_further() {
+        let source = "data: {users: {csv: x.csv}}\nflows: {a: [{get: '/{{ users.name }}'}]}";
+        let faults = compiled(source, |file| named_files(file, Path::new("."))).expect_err("it is wrong");
+        assert!(matches!(&faults[..], [fault] if fault.what.contains("x.csv")), "{faults:?}");
     }
 
     #[test]

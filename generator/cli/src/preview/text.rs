@@ -166,7 +166,7 @@ mod tests {
              flows        browse  weight 3  75.0 %  1 request an iteration\n\
              on start     1 request a user\n\
              connections  1 at the start, 10000 at most; 100 arrivals may wait\n\
-             upload       about 6.6 KiB/s at the peak, about 67 B an iteration\n\
+             upload       about 7.9 KiB/s at the peak, about 81 B an iteration\n\
              warm-up      1m, not measured\n\
              limits       error_rate < 50%\n\
              seed         1",
@@ -186,7 +186,7 @@ mod tests {
              \n\
              flows        a  weight 1  100.0 %  2 requests an iteration\n\
              connections  7, one a user\n\
-             upload       123 B an iteration\n\
+             upload       131 B an iteration\n\
              limits       error_rate < 50%\n\
              seed         1",
         );

@@ -1,5 +1,6 @@
 //! What is wrong with a file: a sentence for a person, with its place and its mend.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use super::{Place, secrets};
@@ -59,8 +60,11 @@ impl Faults {
         self.gathered.is_empty()
     }
 
-    /// The first ones, in order of their place.
+    /// The first ones, in order of their place. What else is wrong with a secret is left out, since it may repeat it.
     pub(super) fn into_first(mut self) -> Vec<Fault> {
+        let of_secrets = self.gathered.iter().filter(|fault| fault.is_of_secret());
+        let secrets: BTreeSet<Place> = of_secrets.map(|fault| fault.at).collect();
+        self.gathered.retain(|fault| fault.is_of_secret() || !secrets.contains(&fault.at));
         self.gathered.sort_by_key(|fault| fault.at);
         self.gathered.truncate(FAULTS_MAX);
         self.gathered

@@ -271,6 +271,8 @@ mod tests {
             (format!("flows: {{authenticate: [{{get: /{random}}}]}}"), 0),
             (String::from("vars: {api_token: 3.1143208890532527e197}"), 0),
             (format!("flows: {{a: [{{post: /, json: {{user: {{Password: [{random}]}}}}}}]}}"), 1),
+            // It is no count either, which is not told: that would repeat it.
+            (format!("seed: {}", of("AKIA", "IOSFODNN7EXAMPLE")), 1),
             (format!("# {random}\nvars: {{a: {}}}", of("AKIA", "IOSFODNN7EXAMPLE")), 1),
             (format!("not_secret: it is of the manual\nvars: {{api_token: {random}}}"), 0),
             (format!("not_secret: short\nvars: {{api_token: {random}}}"), 1),
