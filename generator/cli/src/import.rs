@@ -1,5 +1,5 @@
-//! `brunt import`: a scenario made of what somebody already has. What is written can be run: it is read again and compiled
-//! before anybody sees it.
+//! `brunt import`: a scenario made of what somebody already has. What is written can be run: it is read
+//! again and compiled before anybody sees it.
 
 use std::io::Read as _;
 use std::path::Path;
@@ -122,17 +122,24 @@ mod tests {
         check(ImportFormat::Urls, "http://h.test/x\n", "get: /x");
         check(
             ImportFormat::Locustfile,
-            "from locust import HttpUser, task\nclass A(HttpUser):\n    host = 'http://h.test'\n    @task\n    def a(self):\n        self.client.get('/x')\n",
+            "from locust import HttpUser, task\n\
+             class A(HttpUser):\n    host = 'http://h.test'\n    @task\n    def a(self):\n\
+             \x20       self.client.get('/x')\n",
             "get: /x",
         );
         check(
             ImportFormat::Openapi,
-            r#"{"openapi": "3.0.0", "info": {"title": "t", "version": "1"}, "servers": [{"url": "http://h.test"}], "paths": {"/x": {"get": {"responses": {"200": {"description": "ok"}}}}}}"#,
+            r#"{"openapi": "3.0.0", "info": {"title": "t", "version": "1"},
+                "servers": [{"url": "http://h.test"}],
+                "paths": {"/x": {"get": {"responses": {"200": {"description": "ok"}}}}}}"#,
             "get: /x",
         );
         check(
             ImportFormat::Har,
-            r#"{"log": {"entries": [{"startedDateTime": "2024-01-01T00:00:00.000Z", "time": 1, "request": {"method": "GET", "url": "http://h.test/x", "httpVersion": "HTTP/1.1", "headers": [], "queryString": []}, "response": {"status": 200, "headers": [], "content": {"mimeType": "text/html"}}}]}}"#,
+            r#"{"log": {"entries": [{"startedDateTime": "2024-01-01T00:00:00.000Z", "time": 1,
+                "request": {"method": "GET", "url": "http://h.test/x", "httpVersion": "HTTP/1.1",
+                            "headers": [], "queryString": []},
+                "response": {"status": 200, "headers": [], "content": {"mimeType": "text/html"}}}]}}"#,
             "get: /x",
         );
     }

@@ -1,5 +1,5 @@
-//! `brunt check`: all that is wrong with scenario files, told at once. Nobody is contacted and no name is looked up; an
-//! address for documentation stands in for the target's. Secrets need no values.
+//! `brunt check`: all that is wrong with scenario files, told at once. Nobody is contacted and no name is
+//! looked up; an address for documentation stands in for the target's. Secrets need no values.
 
 mod compile;
 mod shown;
@@ -110,7 +110,8 @@ mod tests {
         );
         check("flows: {a: [{get: /}]}", "1 flow, 1 request, closed load of 50 users for 10s");
         check(
-            "target: https://shop.test\nflows: {a: [{get: '/{{ secret.KEY }}'}]}\nload: [{open: {rate: 9/s, for: 1s}}]",
+            "target: https://shop.test\nflows: {a: [{get: '/{{ secret.KEY }}'}]}\n\
+             load: [{open: {rate: 9/s, for: 1s}}]",
             "1 flow, 1 request, open load of 9/s for 1s",
         );
     }
@@ -128,9 +129,10 @@ mod tests {
         );
         check(
             "flows: {a: [{get: /}]}\nlimits: [error_rate < 1%, 'rate(name=\"GET /x\") > 1']\n",
-            "s.yaml:2:27: limit 'rate(name=\"GET /x\") > 1': no request has the name 'GET /x'; did you mean 'GET /'?\n\
+            "s.yaml:2:28: limit 'rate(name=\"GET /x\") > 1': no request has the name 'GET /x'; \
+             did you mean 'GET /'?\n\
              \x20  2 | limits: [error_rate < 1%, 'rate(name=\"GET /x\") > 1']\n\
-             \x20    |                           ^\n",
+             \x20    |                            ^\n",
         );
     }
 

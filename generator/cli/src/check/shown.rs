@@ -1,4 +1,5 @@
-//! Faults for people: each with the line that it is in and a caret below its place, unless that line may hold a secret.
+//! Faults for people: each with the line that it is in and a caret below its place, unless that line may
+//! hold a secret.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

@@ -87,9 +87,7 @@ pub(crate) struct CheckFlags {
 }
 
 #[derive(Args, Debug)]
-#[command(
-    after_help = "What is left out of the scenario is told on stderr; what is not understood is refused with 5."
-)]
+#[command(after_help = "What is left out is told on stderr; what is not understood is refused with 5.")]
 pub(crate) struct ImportFlags {
     /// What the file is
     pub format: ImportFormat,

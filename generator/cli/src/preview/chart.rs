@@ -6,7 +6,8 @@ use std::fmt::Write as _;
 pub(super) const WIDTH: usize = 72;
 const HEIGHT: usize = 10;
 
-/// Draws values up to `peak`; `label` writes a value, `times` are those at the left, the middle and the right.
+/// Draws values up to `peak`; `label` writes a value, `times` are those at the left, in the middle and at the
+/// right.
 pub(super) fn draw(course: &[f64], peak: f64, label: impl Fn(f64) -> String, times: [&str; 3]) -> String {
     let (most, half) = (label(peak), label(peak / 2.0));
     let margin = most.len().max(half.len()).max(1);

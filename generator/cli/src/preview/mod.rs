@@ -1,5 +1,5 @@
-//! `brunt plan`: what a command line would run, without running it. Names are looked up, since the plan and its id hold
-//! addresses; nobody is connected to, and neither secrets nor certificates are read.
+//! `brunt plan`: what a command line would run, without running it. Names are looked up, since the plan and
+//! its id hold addresses; nobody is connected to, and neither secrets nor certificates are read.
 
 mod chart;
 mod text;
