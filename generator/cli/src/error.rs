@@ -10,6 +10,7 @@ use brunt_model::scenario::file::Fault;
 use crate::engine::Failure;
 use crate::exit::Exit;
 use crate::kernel::Refusal;
+use crate::output::write::WriteError;
 use crate::run::addresses::LookupError;
 use crate::run::tls::PemError;
 
@@ -24,6 +25,11 @@ pub(crate) enum CommandError {
     Scenario { path: PathBuf, faults: Vec<Fault> },
     #[error("{0}")]
     Configuration(String),
+    #[error(
+        "what was imported does not compile, a fault of brunt's own; report it with the file and this: {}",
+        told(.0)
+    )]
+    Imported(Vec<Fault>),
     #[error("{0}")]
     Lookup(LookupError),
     #[error("{0}")]
@@ -40,6 +46,8 @@ pub(crate) enum CommandError {
     Stored { path: PathBuf, why: String },
     #[error("cannot listen at {address}: {cause}; choose another --host or --port")]
     Listen { address: std::net::SocketAddr, cause: std::io::Error },
+    #[error("{0}")]
+    Write(WriteError),
     /// An operation of the system that is not expected to fail.
     #[error("{what}: {cause}")]
     System { what: &'static str, cause: std::io::Error },
@@ -48,6 +56,11 @@ pub(crate) enum CommandError {
 fn shown(path: &std::path::Path, faults: &[Fault]) -> String {
     let lines: Vec<_> = faults.iter().map(|fault| format!("{}:{fault}", path.display())).collect();
     lines.join("\nerror: ")
+}
+
+/// Places are of the scenario that would have been written.
+fn told(faults: &[Fault]) -> String {
+    faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 impl CommandError {
@@ -61,14 +74,19 @@ impl CommandError {
             | Self::Lookup(LookupError::Name { .. } | LookupError::Late(_)) => Exit::Unreachable,
             Self::Usage(_) | Self::Plan(_) => Exit::Usage,
             Self::Refused(_) => Exit::Refused,
-            Self::Scenario { .. } | Self::Configuration(_) => Exit::Configuration,
+            Self::Scenario { .. } | Self::Configuration(_) | Self::Write(WriteError::Exists(_)) => {
+                Exit::Configuration
+            }
             Self::FileLimit { .. } | Self::Stored { .. } | Self::Listen { .. } | Self::Pem(_) => {
                 Exit::Configuration
             }
             Self::Engine(failure) if failure.is_fault => Exit::Fault,
             // This host does not allow what was asked for, and says how to change that.
             Self::Engine(_) => Exit::Configuration,
-            Self::Lookup(LookupError::Runtime(_)) | Self::System { .. } => Exit::Fault,
+            Self::Lookup(LookupError::Runtime(_))
+            | Self::System { .. }
+            | Self::Imported(_)
+            | Self::Write(_) => Exit::Fault,
         }
     }
 }
@@ -92,6 +110,9 @@ mod tests {
             (CommandError::Engine(EngineError::Uring(io()).into()), 5),
             (CommandError::Engine(EngineError::Panicked.into()), 1),
             (CommandError::Stored { path: "r.json".into(), why: "empty".into() }, 5),
+            (CommandError::Imported(vec![]), 1),
+            (CommandError::Write(WriteError::Exists("s.yaml".into())), 5),
+            (CommandError::Write(WriteError::Stdout(io())), 1),
             (CommandError::system("signals")(io()), 1),
         ] {
             assert_eq!(error.exit().code(), want, "{error}");

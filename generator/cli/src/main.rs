@@ -1,16 +1,19 @@
 //! The command `brunt`: reads flags, wires a run together, and turns its end into an exit code.
 #![forbid(unsafe_code)]
 
+mod check;
 mod doctor;
 mod engine;
 mod error;
 mod exit;
 mod flags;
 mod host;
+mod import;
 mod kernel;
 mod manual;
 mod origin;
 mod output;
+mod preview;
 mod report;
 mod run;
 mod terminal;
@@ -43,6 +46,10 @@ fn execute(command: Command) -> Result<Exit, CommandError> {
     match command {
         Command::Run(flags) => run::run(&flags),
         Command::Engine(process) => engine::child::serve(&process),
+        Command::Check(flags) => check::check(&flags),
+        Command::Plan(flags) => preview::plan(&flags),
+        Command::Import(flags) => import::import(&flags),
+        Command::Schema => check::schema(),
         Command::Report(flags) => report::report(&flags),
         Command::Doctor(flags) => doctor::doctor(&flags),
         Command::Origin(flags) => origin::origin(&flags),

@@ -54,9 +54,18 @@ mod tests {
     #[test]
     fn every_command_has_a_page() {
         let pages = String::from_utf8(all_pages().unwrap()).unwrap();
-        for name in
-            ["brunt", "brunt-run", "brunt-report", "brunt-doctor", "brunt-origin", "brunt-completions"]
-        {
+        for name in [
+            "brunt",
+            "brunt-run",
+            "brunt-check",
+            "brunt-plan",
+            "brunt-import",
+            "brunt-schema",
+            "brunt-report",
+            "brunt-doctor",
+            "brunt-origin",
+            "brunt-completions",
+        ] {
             assert!(pages.contains(&format!(".TH {name} 1 ")), "{name}");
         }
         assert!(!pages.contains(".TH brunt-man"));

@@ -20,6 +20,7 @@ pub mod ledger;
 pub mod limit;
 pub mod outcome;
 pub mod plan;
+pub mod preview;
 pub mod random;
 pub mod replay;
 pub mod report;

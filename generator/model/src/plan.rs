@@ -35,7 +35,8 @@ const BACKLOG_MAX: u32 = 65_536;
 /// Requests under way on one connection: as many streams as servers allow at most, and as deep as pipelines help.
 pub const STREAMS_MAX: u32 = 1_000;
 pub const PIPELINE_MAX: u32 = 256;
-pub const REDIRECTS_MAX: u32 = 20;
+/// As many as curl follows, and more than locust does.
+pub const REDIRECTS_MAX: u32 = 50;
 const DURATION: Nanos = Nanos::from_secs(10);
 /// How long answers still under way are waited for after the last request was sent.
 const DRAIN_MAX: Nanos = Nanos::from_secs(10);

@@ -11,7 +11,7 @@ use serde::Serialize;
 use self::checks::{Finding, Level};
 use crate::error::CommandError;
 use crate::exit::Exit;
-use crate::flags::{DoctorFlags, DoctorFormat};
+use crate::flags::{DoctorFlags, TextOrJson};
 use crate::output::write;
 use crate::terminal;
 
@@ -28,8 +28,8 @@ pub(crate) fn doctor(flags: &DoctorFlags) -> Result<Exit, CommandError> {
     let fit = findings.iter().all(|finding| finding.level != Level::Bad);
     let diagnosis = Diagnosis { schema_version: 1, fit, findings };
     let text = match flags.output {
-        DoctorFormat::Text => as_text(&diagnosis, terminal::is_coloured(flags.color)),
-        DoctorFormat::Json => {
+        TextOrJson::Text => as_text(&diagnosis, terminal::is_coloured(flags.color)),
+        TextOrJson::Json => {
             serde_json::to_string_pretty(&diagnosis).expect("findings have only string keys") + "\n"
         }
     };

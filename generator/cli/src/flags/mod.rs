@@ -39,6 +39,14 @@ invalid (the generator was the limit), 5 file or configuration invalid, 6 refuse
 pub(crate) enum Command {
     /// Run a load from here and report what came out
     Run(Box<RunFlags>),
+    /// Find all that is wrong with scenario files, without contacting anybody
+    Check(CheckFlags),
+    /// Preview a run: load, flows and what may be expected of them; takes the flags of `brunt run`
+    Plan(Box<RunFlags>),
+    /// Make a scenario of a recording, an API description, command lines or a locustfile
+    Import(ImportFlags),
+    /// Print the JSON Schema of scenario files
+    Schema,
     /// Render a stored result again
     Report(ReportFlags),
     /// Is this host fit to generate load? Each finding comes with its mend
@@ -68,6 +76,49 @@ pub(crate) struct EngineProcess {
 }
 
 #[derive(Args, Debug)]
+#[command(after_help = "Exits with 0 where all files can be run, and with 5 where anything is wrong.")]
+pub(crate) struct CheckFlags {
+    /// Scenario files; - is stdin
+    #[arg(required = true, value_name = "SCENARIO")]
+    pub scenarios: Vec<PathBuf>,
+    /// text: a sentence for each fault on stderr; json: an array of them on stdout
+    #[arg(short, long, value_name = "FORMAT", default_value = "text", env = "BRUNT_CHECK_OUTPUT")]
+    pub output: TextOrJson,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "What is left out is told on stderr; what is not understood is refused with 5.")]
+pub(crate) struct ImportFlags {
+    /// What the file is
+    pub format: ImportFormat,
+    /// The file; - is stdin
+    #[arg(value_name = "FILE")]
+    pub source: PathBuf,
+    /// Where to write the scenario; stdout by default
+    #[arg(short, long, value_name = "FILE", env = "BRUNT_IMPORT_OUTPUT")]
+    pub output: Option<PathBuf>,
+    /// Replace the output where it is there already
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "BRUNT_IMPORT_FORCE")]
+    pub force: bool,
+    /// Send one URL of a list an iteration, rather than all of them in their order
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "BRUNT_IMPORT_RANDOM")]
+    pub random: bool,
+}
+
+#[derive(Copy, Clone, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum ImportFormat {
+    /// A recording of a browser, HTTP Archive 1.2
+    Har,
+    /// An OpenAPI 3 document in JSON
+    Openapi,
+    /// Command lines of curl
+    Curl,
+    /// URLs, one a line, or targets of vegeta
+    Urls,
+    Locustfile,
+}
+
+#[derive(Args, Debug)]
 pub(crate) struct ReportFlags {
     /// A result written by `-o json=FILE`
     pub result: PathBuf,
@@ -80,7 +131,7 @@ pub(crate) struct ReportFlags {
 pub(crate) struct DoctorFlags {
     /// text or json
     #[arg(short, long, value_name = "FORMAT", default_value = "text", env = "BRUNT_DOCTOR_OUTPUT")]
-    pub output: DoctorFormat,
+    pub output: TextOrJson,
     /// Where brunt-loader listens
     #[arg(long, value_name = "PATH", default_value = SOCKET_PATH, env = "BRUNT_LOADER_SOCKET")]
     pub loader_socket: PathBuf,
@@ -90,7 +141,7 @@ pub(crate) struct DoctorFlags {
 }
 
 #[derive(Copy, Clone, PartialEq, Eq, Debug, ValueEnum)]
-pub(crate) enum DoctorFormat {
+pub(crate) enum TextOrJson {
     Text,
     Json,
 }

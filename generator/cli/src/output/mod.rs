@@ -50,7 +50,7 @@ fn render(report: &Report, format: Format, coloured: bool) -> String {
 }
 
 /// Text from outside without anything that moves a cursor or turns the reading direction.
-fn clean(text: &str) -> Cow<'_, str> {
+pub(crate) fn clean(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_unsafe) {
         return Cow::Borrowed(text);
     }
@@ -67,7 +67,7 @@ fn clean(text: &str) -> Cow<'_, str> {
 }
 
 /// Control characters, line and paragraph separators, and the bidirectional controls of Unicode (UAX #9).
-fn is_unsafe(char: char) -> bool {
+pub(crate) fn is_unsafe(char: char) -> bool {
     char.is_control()
         || matches!(char, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

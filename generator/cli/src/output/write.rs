@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 pub(crate) enum WriteError {
     #[error("cannot write the result to '{path}': {cause}; the other outputs are not affected")]
     File { path: PathBuf, cause: io::Error },
+    #[error("'{0}' is there already; give --force to replace it, or another -o")]
+    Exists(PathBuf),
     #[error("cannot write the result to stdout: {0}")]
     Stdout(io::Error),
 }
@@ -19,6 +21,21 @@ pub(crate) fn write(file: Option<&Path>, text: &str) -> Result<(), WriteError> {
         Some(path) => to_file(path, text).map_err(|cause| WriteError::File { path: path.to_owned(), cause }),
         None => to_stdout(text).map_err(WriteError::Stdout),
     }
+}
+
+/// Writes a file that is not there yet.
+pub(crate) fn write_new(path: &Path, text: &str) -> Result<(), WriteError> {
+    let fail = |cause| WriteError::File { path: path.to_owned(), cause };
+    let file = fs::OpenOptions::new().write(true).create_new(true).open(path);
+    let mut file = file.map_err(|cause| match cause.kind() {
+        ErrorKind::AlreadyExists => WriteError::Exists(path.to_owned()),
+        _ => fail(cause),
+    })?;
+    file.write_all(text.as_bytes()).map_err(|cause| {
+        // What is half written helps nobody; the first error is the one to tell.
+        let _ = fs::remove_file(path);
+        fail(cause)
+    })
 }
 
 /// A reader that has seen enough (`| head`) is no error.
@@ -79,6 +96,16 @@ mod tests {
             assert_eq!(fs::read_to_string(&path).unwrap(), text);
         }
         assert_eq!(names(folder.path()), ["r.json"]);
+    }
+
+    #[test]
+    fn a_new_file_replaces_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s.yaml");
+        write_new(&path, "first").unwrap();
+        let error = write_new(&path, "second").unwrap_err().to_string();
+        assert!(error.contains("s.yaml' is there already; give --force"), "{error}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "first");
     }
 
     #[test]

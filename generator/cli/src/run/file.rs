@@ -36,12 +36,16 @@ pub(crate) fn is_file(argument: &str) -> bool {
 
 /// Reads a scenario and all files that it names.
 pub(crate) fn open(path: &Path, flags: &ScenarioFlags) -> Result<ScenarioFile, CommandError> {
-    let text = source(path)?;
-    let file =
-        file::read(&text).map_err(|faults| CommandError::Scenario { path: path.to_owned(), faults })?;
-    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let files = named_files(&file, folder)
-        .map_err(|faults| CommandError::Scenario { path: path.to_owned(), faults })?;
+    let fail = |faults| CommandError::Scenario { path: path.to_owned(), faults };
+    let text = source(path).map_err(|why| {
+        let mend = "give a URL or the path of a scenario file";
+        CommandError::Configuration(format!("the scenario '{}' {why}; {mend}", path.display()))
+    })?;
+    let file = file::read(&text).map_err(fail)?;
+    let (files, faults) = named_files(&file, folder_of(path));
+    if !faults.is_empty() {
+        return Err(fail(faults));
+    }
     let source = ScriptSource {
         text,
         tags: flags.tags.clone(),
@@ -51,30 +55,40 @@ pub(crate) fn open(path: &Path, flags: &ScenarioFlags) -> Result<ScenarioFile, C
     Ok(ScenarioFile { path: path.to_owned(), file, source, files })
 }
 
-fn source(path: &Path) -> Result<String, CommandError> {
-    let fail = |why: String| CommandError::Configuration(format!("the scenario '{}' {why}", path.display()));
-    let file = std::fs::File::open(path).map_err(|error| {
-        fail(format!("cannot be opened: {error}; give a URL or the path of a scenario file"))
-    })?;
-    let mut bytes = Vec::new();
-    file.take(SOURCE_MAX)
-        .read_to_end(&mut bytes)
-        .map_err(|error| fail(format!("cannot be read: {error}")))?;
-    String::from_utf8(bytes).map_err(|error| {
-        fail(format!("is not UTF-8 from byte {} on; save it as UTF-8", error.utf8_error().valid_up_to()))
-    })
+/// The text of a scenario file, or why there is none.
+pub(crate) fn source(path: &Path) -> Result<String, String> {
+    let file = std::fs::File::open(path).map_err(|error| format!("cannot be opened: {error}"))?;
+    text_of(file)
 }
 
-/// The bytes of every file that a scenario names.
-fn named_files(file: &File, folder: &Path) -> Result<Files, Vec<Fault>> {
-    let mut names: Vec<&Located<String>> = file.data.iter().map(|(_, feeder)| &feeder.file).collect();
+/// As much of a text as a scenario may have.
+pub(crate) fn text_of(input: impl std::io::Read) -> Result<String, String> {
+    let mut bytes = Vec::new();
+    input.take(SOURCE_MAX).read_to_end(&mut bytes).map_err(|error| format!("cannot be read: {error}"))?;
+    String::from_utf8(bytes)
+        .map_err(|error| format!("is not UTF-8 from byte {} on", error.utf8_error().valid_up_to()))
+}
+
+/// What names in a scenario are relative to.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Where a scenario names files.
+pub(crate) fn file_names(file: &File) -> Vec<&Located<String>> {
+    let mut names: Vec<_> = file.data.iter().map(|(_, feeder)| &feeder.file).collect();
     for steps in [&file.setup, &file.on_start, &file.on_stop, &file.teardown] {
         in_steps(steps, &mut names);
     }
     file.flows.iter().for_each(|(_, flow)| in_steps(&flow.steps, &mut names));
+    names
+}
+
+/// The bytes of every file that a scenario names, and those that could not be read.
+pub(crate) fn named_files(file: &File, folder: &Path) -> (Files, Vec<Fault>) {
     let (mut files, mut faults, mut sum) = (Files::new(), Vec::new(), 0);
     let base = openat(CWD, folder, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
-    for name in names {
+    for name in file_names(file) {
         if files.contains_key(&name.value) {
             continue;
         }
@@ -96,7 +110,7 @@ fn named_files(file: &File, folder: &Path) -> Result<Files, Vec<Fault>> {
             break;
         }
     }
-    if faults.is_empty() { Ok(files) } else { Err(faults) }
+    (files, faults)
 }
 
 /// A scenario may come from somebody else, so it reaches nothing outside of its folder, by links neither.

@@ -80,6 +80,10 @@ impl Lines {
         Rate(super::saturate(self.area / (2 * u128::from(self.length))))
     }
 
+    pub(super) fn peak(&self) -> Rate {
+        Rate(self.lines.iter().map(|line| line.from.max(line.to)).max().unwrap_or(0))
+    }
+
     /// The integers from 0 that lie below the number of arrivals in the first `elapsed` nanoseconds.
     pub(super) fn count_before(&self, elapsed: u64) -> u64 {
         let (rounds, elapsed) = (elapsed / self.length, elapsed % self.length);

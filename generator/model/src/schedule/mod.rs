@@ -182,6 +182,18 @@ impl Schedule {
         self.phases.iter().find(within).map_or(Rate(0), |phase| phase.rate_at(time.0 - phase.start.0))
     }
 
+    /// The highest rate wanted at any time.
+    #[must_use]
+    pub fn peak(&self) -> Rate {
+        self.phases.iter().map(Phase::peak).max().unwrap_or(Rate(0))
+    }
+
+    /// Are the gaps between arrivals drawn, so that their number is known only on average?
+    #[must_use]
+    pub fn is_random(&self) -> bool {
+        self.arrivals == Arrivals::Poisson
+    }
+
     /// The gap between two neighbouring slots where they are sparsest: the widest of the phases' mean gaps.
     #[must_use]
     pub fn widest_gap(&self) -> Nanos {

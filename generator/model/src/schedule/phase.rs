@@ -83,6 +83,14 @@ impl Phase {
         }
     }
 
+    pub(super) fn peak(&self) -> Rate {
+        match &self.course {
+            Course::Constant(rate) => *rate,
+            Course::Lines(lines) => lines.peak(),
+            Course::Times(times) => times.iter().map(|time| self.rate_at(time.0)).max().unwrap_or(Rate(0)),
+        }
+    }
+
     /// The time between two arrivals on average; `None` where there are none.
     pub(super) fn mean_gap(&self) -> Option<Nanos> {
         let rate = match &self.course {

@@ -1,8 +1,9 @@
 //! What is wrong with a file: a sentence for a person, with its place and its mend.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
-use super::Place;
+use super::{Place, secrets};
 
 /// What is told of one file. Past so many, the first ones are what is worth mending.
 pub const FAULTS_MAX: usize = 100;
@@ -23,6 +24,14 @@ pub struct Fault {
     pub what: String,
     /// What to write in its place.
     pub mend: String,
+}
+
+impl Fault {
+    /// It tells of what looks like a secret: its line is not to be shown.
+    #[must_use]
+    pub fn is_of_secret(&self) -> bool {
+        self.mend == secrets::MEND
+    }
 }
 
 /// Gathers faults, so that one reading finds them all.
@@ -51,8 +60,11 @@ impl Faults {
         self.gathered.is_empty()
     }
 
-    /// The first ones, in order of their place.
+    /// The first ones, in order of their place. What else is wrong with a secret is left out, since it may repeat it.
     pub(super) fn into_first(mut self) -> Vec<Fault> {
+        let of_secrets = self.gathered.iter().filter(|fault| fault.is_of_secret());
+        let secrets: BTreeSet<Place> = of_secrets.map(|fault| fault.at).collect();
+        self.gathered.retain(|fault| fault.is_of_secret() || !secrets.contains(&fault.at));
         self.gathered.sort_by_key(|fault| fault.at);
         self.gathered.truncate(FAULTS_MAX);
         self.gathered

@@ -17,6 +17,7 @@ mod write;
 pub use fault::{FAULTS_MAX, Fault};
 pub use read::read;
 pub use schema::schema;
+pub use secrets::may_hold_secret;
 pub use tree::SOURCE_BYTES_MAX;
 pub use write::write;
 

@@ -7,6 +7,8 @@ use super::core_schema::{Meaning, meaning};
 use super::fault::{Faults, Shown};
 use super::tree::{Leaf, Node, Style};
 
+/// What is told of each, and nothing else is.
+pub(super) const MEND: &str = "use {{ secret.NAME }}, or say why it is none: not_secret: <reason>";
 /// Shorter reasons than this are none.
 const REASON_CHARS_MIN: usize = 10;
 /// Shorter runs of letters are words.
@@ -69,9 +71,21 @@ fn value(leaf: &Leaf, key: &str, is_secret_place: bool, faults: &mut Faults) {
         faults.add(
             leaf.at,
             format!("the value of {} ({length} characters) looks like {kind}", Shown(key)),
-            "use {{ secret.NAME }}, or say why it is none: not_secret: <reason>",
+            MEND,
         );
     }
+}
+
+/// Whether a line of a file may hold a secret, so that it is better not shown to anybody. It need not be read for that: a
+/// line may be wrong just where its secret is.
+#[must_use]
+pub fn may_hold_secret(line: &str) -> bool {
+    let lower = line.to_ascii_lowercase();
+    let is_named = |part: &str| lower.find(part).is_some_and(|at| lower[at..].contains(':'));
+    let has_user = |rest: &str| rest.split('/').next().is_some_and(|host| host.contains('@'));
+    SECRET_NAMES.iter().any(|part| is_named(part))
+        || line.split("://").skip(1).any(has_user)
+        || known_kind(line).or_else(|| random_kind(line)).is_some()
 }
 
 /// A beginning that only one kind of secret has, and how many letters, digits, `_` and `-` follow it at
@@ -167,6 +181,7 @@ fn entropy(run: &str) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use super::may_hold_secret;
     use crate::scenario::file::read;
 
     fn found(source: &str) -> Vec<String> {
@@ -177,12 +192,14 @@ mod tests {
     /// A value in a place where secrets stand is told as this, and is never repeated.
     #[track_caller]
     fn check(value: &str, kind: &str) {
-        let faults = found(&format!("http: {{headers: {{X-Thing: '{value}'}}}}"));
+        let source = format!("http: {{headers: {{X-Thing: '{value}'}}}}");
+        let faults = found(&source);
         let length = value.chars().count();
         let want = format!(
             "1:28: the value of 'X-Thing' ({length} characters) looks like {kind}; \
              use {{{{ secret.NAME }}}}, or say why it is none: not_secret: <reason>"
         );
+        assert_eq!(read(&source).err().is_some_and(|faults| faults[0].is_of_secret()), !kind.is_empty());
         assert_eq!(faults, if kind.is_empty() { Vec::new() } else { vec![want] }, "{value}");
         assert!(kind.is_empty() || faults.iter().all(|fault| !fault.contains(value)));
     }
@@ -229,6 +246,23 @@ mod tests {
     }
 
     #[test]
+    fn lines_that_may_hold_a_secret_are_known() {
+        for (line, want) in [
+            (of("  - gh", "p_aaaaaaaaaaaaaaaaaaaaaaaaaaaa"), true),
+            ("X: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b".into(), true),
+            ("    passWord: hunter2".into(), true),
+            ("headers: {Authorization: x".into(), true),
+            ("target: https://me:hunter2@shop.test/".into(), true),
+            ("target: https://shop.test/@me".into(), false),
+            ("  - get: /tokens".into(), false),
+            ("  chek: [status == 200]".into(), false),
+            (String::new(), false),
+        ] {
+            assert_eq!(may_hold_secret(&line), want, "{line}");
+        }
+    }
+
+    #[test]
     fn place_and_name_decide() {
         let random = "Zm9vYmFyMTIzNDU2Nzg5MHF3ZXJ0eQ";
         for (source, count) in [
@@ -237,6 +271,8 @@ mod tests {
             (format!("flows: {{authenticate: [{{get: /{random}}}]}}"), 0),
             (String::from("vars: {api_token: 3.1143208890532527e197}"), 0),
             (format!("flows: {{a: [{{post: /, json: {{user: {{Password: [{random}]}}}}}}]}}"), 1),
+            // It is no count either, which is not told: that would repeat it.
+            (format!("seed: {}", of("AKIA", "IOSFODNN7EXAMPLE")), 1),
             (format!("# {random}\nvars: {{a: {}}}", of("AKIA", "IOSFODNN7EXAMPLE")), 1),
             (format!("not_secret: it is of the manual\nvars: {{api_token: {random}}}"), 0),
             (format!("not_secret: short\nvars: {{api_token: {random}}}"), 1),
