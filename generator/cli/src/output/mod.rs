@@ -9,6 +9,7 @@ mod hgrm;
 mod json;
 mod junit;
 mod markdown;
+mod names;
 #[cfg(test)]
 mod sample;
 mod text;

@@ -78,6 +78,27 @@ pub struct Totals {
     pub retransmits: u64,
     #[serde(default)]
     pub syn_retransmits: u64,
+    #[serde(default)]
+    pub checks: Checks,
+}
+
+/// What was asked of answers, and held or not, after the warm-up.
+#[derive(Copy, Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+pub struct Checks {
+    pub passed: u64,
+    pub failed: u64,
+}
+
+impl Checks {
+    const fn of(request: &RequestStats) -> Self {
+        Self { passed: request.checks_passed, failed: request.checks_failed }
+    }
+
+    /// Was anything asked?
+    #[must_use]
+    pub const fn are_any(self) -> bool {
+        self.passed > 0 || self.failed > 0
+    }
 }
 
 /// Of how many answers the kernel's time stamps are known.
@@ -94,9 +115,13 @@ pub struct KernelReport {
 
 #[derive(Copy, Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct RateReport {
+    /// Arrivals a second.
     pub target: Option<f64>,
-    /// Completed a second, after the warm-up.
+    /// Requests completed a second, after the warm-up.
     pub achieved: f64,
+    /// Arrivals that finished or failed a second, after the warm-up; `null` where an arrival is a request.
+    #[serde(default)]
+    pub arrivals: Option<f64>,
 }
 
 /// `null` where this build or this run has no such figure.
@@ -132,6 +157,8 @@ pub struct RequestReport {
     pub dwell: Option<Latency>,
     pub status: BTreeMap<String, u64>,
     pub errors: BTreeMap<String, u64>,
+    #[serde(default)]
+    pub checks: Checks,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -243,11 +270,8 @@ impl Report {
             },
             verdict: judge(&evidence, &Thresholds::default()),
             limits: limits.into_iter().map(|(_, result)| result).collect(),
-            totals: totals(stats, facts.arrivals_in_flight),
-            rate: RateReport {
-                target: plan.load.target_rate(),
-                achieved: per_second(stats.counters.measured, measured_for),
-            },
+            totals: totals(stats, &all, facts.arrivals_in_flight),
+            rate: rate(plan, &stats.counters, measured_for),
             latency: latencies(stats, &all, &response),
             kernel: kernel(&stats.counters),
             status: statuses(&all),
@@ -359,7 +383,24 @@ fn kernel(counters: &Counters) -> KernelReport {
     }
 }
 
-fn totals(stats: &Stats, in_flight: u64) -> Totals {
+fn rate(plan: &Plan, counters: &Counters, measured_for: Nanos) -> RateReport {
+    let is_request = plan.script.is_single();
+    RateReport {
+        target: plan.load.target_rate(),
+        achieved: per_second(counters.measured, measured_for),
+        arrivals: (!is_request).then(|| per_second(measured_arrivals(counters), measured_for)),
+    }
+}
+
+/// Arrivals of the warm-up have ended by the end of a run, but for those that were dropped.
+const fn measured_arrivals(c: &Counters) -> u64 {
+    let of_warmup = c.scheduled.saturating_sub(c.measured_scheduled);
+    let dropped_of_warmup = c.dropped.saturating_sub(c.measured_dropped);
+    let ended = c.finished.saturating_add(c.failed_arrivals);
+    ended.saturating_sub(of_warmup.saturating_sub(dropped_of_warmup))
+}
+
+fn totals(stats: &Stats, all: &RequestStats, in_flight: u64) -> Totals {
     let c = &stats.counters;
     Totals {
         scheduled: c.scheduled,
@@ -379,6 +420,7 @@ fn totals(stats: &Stats, in_flight: u64) -> Totals {
         redirects: c.redirects,
         retransmits: c.retransmits,
         syn_retransmits: c.syn_retransmits,
+        checks: Checks::of(all),
     }
 }
 
@@ -412,6 +454,7 @@ fn requests(plan: &Plan, stats: &Stats) -> Vec<RequestReport> {
             dwell: Latency::of_any(&request.dwell),
             status: statuses(request),
             errors: errors(request),
+            checks: Checks::of(request),
         })
         .collect()
 }
@@ -428,4 +471,33 @@ fn errors(stats: &RequestStats) -> BTreeMap<String, u64> {
 
 fn per_second(count: u64, time: Nanos) -> f64 {
     if time.0 == 0 { 0.0 } else { count as f64 / time.as_secs_f64() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arrivals_of_the_warm_up_are_left_out() {
+        let counters =
+            |(scheduled, measured_scheduled), (dropped, measured_dropped), (finished, failed_arrivals)| {
+                measured_arrivals(&Counters {
+                    scheduled,
+                    measured_scheduled,
+                    dropped,
+                    measured_dropped,
+                    finished,
+                    failed_arrivals,
+                    ..Counters::default()
+                })
+            };
+        for (got, want) in [
+            (counters((10, 10), (0, 0), (7, 2)), 9),
+            (counters((10, 6), (0, 0), (7, 2)), 5),
+            (counters((10, 6), (3, 1), (5, 1)), 4),
+            (counters((4, 0), (0, 0), (3, 0)), 0),
+        ] {
+            assert_eq!(got, want);
+        }
+    }
 }
