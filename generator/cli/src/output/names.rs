@@ -57,7 +57,7 @@ fn rate(report: &Report, request: &RequestReport) -> f64 {
     if all == 0 { 0.0 } else { report.rate.achieved * request.completed as f64 / all as f64 }
 }
 
-/// A text of so many characters at most: what is too long loses its middle, because names differ at both ends.
+/// A text of so many characters at most: what is too long loses its middle, as names differ at both ends.
 pub(super) fn shortened(text: &str, most: usize) -> String {
     let count = text.chars().count();
     if count <= most {

@@ -28,6 +28,9 @@ pub(crate) fn report(status: Status) -> Report {
         expression: expression.to_owned(),
         observed,
         passed,
+        window: None,
+        window_end: None,
+        aborted_at: None,
     };
     Report {
         schema_version: SCHEMA_VERSION,
