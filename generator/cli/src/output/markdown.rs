@@ -203,7 +203,7 @@ mod tests {
         let plain = render(&sample::report(Status::Pass));
         assert!(!["Request", "arrivals", "checks"].iter().any(|word| plain.contains(word)), "{plain}");
         let rendered = render(&sample::with_flows(sample::report(Status::Pass)));
-        let end = "long/end | 113 | 3 | 9.9/s | 5.00 ms | 9.50 ms | 9.90 ms | 10.0 ms | 2 |\n";
+        let end = "long/end | 113 | 3 | 9.9/s | 5.01 ms | 9.50 ms | 9.96 ms | 10.0 ms | 2 |\n";
         for text in [
             "\narrivals 49.5/s of 100.0/s, requests 99.0/s, 990 completed",
             "\nchecks 108 passed, 2 failed\n",

@@ -366,8 +366,8 @@ mod tests {
         let [_, heads, first, second] = lines[..] else { panic!("{rendered}") };
         let ends = [
             (heads, "  requests  failed    rate      p50      p95      p99      max  checks failed"),
-            (first, "      1000      10  89.1/s  5.00 ms  9.50 ms  9.90 ms  10.0 ms              0"),
-            (second, "       113       3   9.9/s  5.00 ms  9.50 ms  9.90 ms  10.0 ms              2"),
+            (first, "      1000      10  89.1/s  5.01 ms  9.50 ms  9.96 ms  10.0 ms              0"),
+            (second, "       113       3   9.9/s  5.01 ms  9.50 ms  9.96 ms  10.0 ms              2"),
         ];
         for (line, end) in ends {
             assert!(line.ends_with(end) && line.chars().count() == 110, "{line} ends {end}");

@@ -356,7 +356,7 @@ mod tests {
             ("--tls-min 1.1 https://h/", "use 1.2 or 1.3"),
             ("--proxy ftp://p/ http://h/", "the scheme ftp is not http or socks5"),
             ("-p x --h2c http://h/", "is not a count such as"),
-            ("scenario.yaml", "scenario files are not in this build"),
+            ("scenario.yaml", "give a URL or the path of a scenario file"),
             ("-c x http://h/", "is not a count such as"),
             ("-z 10 http://h/", "is not a duration such as"),
             ("-q 0 http://h/", "is not a rate such as"),
