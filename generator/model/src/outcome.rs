@@ -59,7 +59,7 @@ error_kinds! {
     Proxy "proxy" "The proxy refused the connection, or does not speak its protocol.",
     Status "status" "The response's status is 400 or above and not among those accepted.",
     CheckFailed "check_failed" "A check on the response failed.",
-    ExtractFailed "extract_failed" "A value to save was not found in the response.",
+    ExtractFailed "extract_failed" "A value to save was not found in the response, or one to send had none.",
     DataExhausted "data_exhausted" "The data feeder ran out of rows.",
     Policy "policy" "The target is not allowed by the policy in force.",
     NoPort "no_port" "No local port was free for another connection to the target.",

@@ -1,6 +1,7 @@
 //! A plan: a scenario with everything resolved and bounded, immutable, named by its content.
 
 mod file;
+mod limits;
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -8,7 +9,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use url::Url;
 
-use crate::limit::{Catalogue, Limit};
+use crate::limit::{Catalogue, PlannedLimit};
 use crate::request::{REQUEST_HEAD_MAX, Request, hex, render};
 use crate::scenario::file::Fault;
 use crate::scenario::{HttpVersion, LoadSpec, ProxyKind, Scenario, StatusRange, TlsVersion};
@@ -221,7 +222,8 @@ pub struct Plan {
     /// A slot sent later than this is late.
     pub late_over: Nanos,
     pub seed: u64,
-    pub limits: Vec<Limit>,
+    /// The default stands where there is none.
+    pub limits: Vec<PlannedLimit>,
 }
 
 impl Plan {
@@ -313,12 +315,12 @@ pub fn compile(scenario: &Scenario, inputs: &Inputs) -> Result<Plan, PlanError> 
     let url = parse_url(&scenario.url)?;
     let endpoints = endpoints(scenario, inputs, &url)?;
     let protocol = protocol(scenario)?;
-    let (script, of_file) = match &scenario.script {
-        None => (Script::of(render(scenario, &url, &inputs.body)?, redacted(&url)), None),
-        Some(source) => {
-            let file::OfFile { script, load } = file::of_file(source, scenario, inputs, &url)?;
-            (script, load)
+    let file::OfFile { script, load: of_file, limits } = match &scenario.script {
+        None => {
+            let script = Script::of(render(scenario, &url, &inputs.body)?, redacted(&url));
+            file::OfFile { script, load: None, limits: Vec::new() }
         }
+        Some(source) => file::of_file(source, scenario, inputs, &url)?,
     };
     let (load, warmup) = match of_file {
         Some(of_file) => of_file,
@@ -332,6 +334,12 @@ pub fn compile(scenario: &Scenario, inputs: &Inputs) -> Result<Plan, PlanError> 
         Load::Closed { .. } => Nanos::ZERO,
         Load::Open { schedule, .. } => schedule.widest_gap(),
     };
+    let interval = interval(load.duration());
+    let limits = match &scenario.limits[..] {
+        [] => limits::planned(&limits, interval, warmup, load.duration()).map_err(PlanError::File)?,
+        // Those of the command line come in place of the file's.
+        limits => limits.iter().cloned().map(PlannedLimit::from).collect(),
+    };
     let mut plan = Plan {
         id: String::new(),
         name: scenario.name.clone().unwrap_or_else(|| script.first().name.clone()),
@@ -342,7 +350,7 @@ pub fn compile(scenario: &Scenario, inputs: &Inputs) -> Result<Plan, PlanError> 
         protocol,
         tls: tls(scenario, &url)?,
         proxy: proxy(scenario, &url)?,
-        interval: interval(load.duration()),
+        interval,
         late_over: gap.max(LATE_AT_LEAST),
         load,
         keep_alive: scenario.http.keep_alive,
@@ -353,10 +361,10 @@ pub fn compile(scenario: &Scenario, inputs: &Inputs) -> Result<Plan, PlanError> 
         ok_status: scenario.http.ok_status.clone(),
         warmup,
         seed: scenario.seed,
-        limits: scenario.limits.clone(),
+        limits,
     };
     let catalogue = plan.catalogue();
-    plan.limits.iter().try_for_each(|limit| limit.resolve(&catalogue)).map_err(PlanError::Limit)?;
+    plan.limits.iter().try_for_each(|planned| planned.limit.resolve(&catalogue)).map_err(PlanError::Limit)?;
     plan.id = content_id(&plan);
     Ok(plan)
 }

@@ -38,6 +38,13 @@ struct OpenTick {
     achieved: f64,
 }
 
+/// A tick that is complete.
+pub struct Closed {
+    pub row: Row,
+    /// What all cores together counted in it.
+    pub stats: Stats,
+}
+
 /// Builds the rows of one run.
 pub struct Timeline {
     interval: Nanos,
@@ -45,6 +52,8 @@ pub struct Timeline {
     names: usize,
     cores: usize,
     open: Vec<OpenTick>,
+    /// The first tick that is not closed yet.
+    next: u64,
     rows: Vec<Row>,
 }
 
@@ -58,17 +67,18 @@ impl Timeline {
             names: plan.request_names().len(),
             cores,
             open: Vec::new(),
+            next: 0,
             rows: Vec::new(),
         }
     }
 
-    /// Adds a snapshot to its tick; returns the row that this finished, if it did.
-    pub fn add(&mut self, snapshot: &Snapshot) -> Option<&Row> {
+    /// Adds a snapshot to its tick; returns the tick that this closed, if it did.
+    pub fn add(&mut self, snapshot: &Snapshot) -> Option<Closed> {
         let tail = snapshot.time.wall_ns * TAIL_SHARE < self.interval.0;
         if tail && snapshot.tick > 0 {
             return None; // The rest after the last whole interval is too short for a rate; its totals still count.
         }
-        if self.rows.last().is_some_and(|row| row.tick >= snapshot.tick) {
+        if snapshot.tick < self.next {
             return None; // A core that was more than OPEN_TICKS_MAX behind; its totals still count.
         }
         let position = match self.open.binary_search_by_key(&snapshot.tick, |open| open.tick) {
@@ -94,14 +104,18 @@ impl Timeline {
         if complete || self.open.len() > OPEN_TICKS_MAX { self.close_oldest() } else { None }
     }
 
-    fn close_oldest(&mut self) -> Option<&Row> {
-        let open = self.open.remove(0);
-        if self.rows.len() as u64 >= TIMELINE_ROWS_MAX {
+    /// Closes the oldest tick as it is: when the run is over, nothing more comes.
+    pub fn close_oldest(&mut self) -> Option<Closed> {
+        if self.open.is_empty() {
             return None;
         }
+        let open = self.open.remove(0);
+        self.next = open.tick.saturating_add(1);
         let row = self.row(&open);
-        self.rows.push(row);
-        self.rows.last()
+        if (self.rows.len() as u64) < TIMELINE_ROWS_MAX {
+            self.rows.push(row.clone());
+        }
+        Some(Closed { row, stats: open.stats })
     }
 
     fn row(&self, open: &OpenTick) -> Row {
@@ -128,12 +142,50 @@ impl Timeline {
         }
     }
 
-    /// All rows, with what was still open.
+    /// The rows of all ticks that are closed.
     #[must_use]
-    pub fn finish(mut self) -> Vec<Row> {
-        while !self.open.is_empty() {
-            self.close_oldest();
-        }
+    pub fn into_rows(self) -> Vec<Row> {
         self.rows
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Inputs, compile};
+    use crate::scenario::Scenario;
+    use crate::snapshot::CoreTime;
+
+    /// A core's interval with so many completed requests.
+    fn snapshot(core: u32, tick: u64, completed: u64) -> Snapshot {
+        let mut snapshot = Snapshot { tick, ..Snapshot::blank(0, core, 1) };
+        snapshot.stats.counters.completed = completed;
+        snapshot.time = CoreTime { wall_ns: 1_000_000_000, ..CoreTime::default() };
+        snapshot
+    }
+
+    /// The ticks that snapshots of core, tick and count close, one after another, with what they counted.
+    fn check(snapshots: &[(u32, u64, u64)], closed: &[(u64, u64)], still_open: &[(u64, u64)]) {
+        let inputs = Inputs { addresses: vec!["127.0.0.1:80".parse().unwrap()], ..Inputs::default() };
+        let plan = compile(&Scenario::of("http://h/"), &inputs).unwrap();
+        let mut timeline = Timeline::new(&plan, 2);
+        let figures = |closed: Closed| (closed.row.tick, closed.stats.counters.completed);
+        let while_running = snapshots.iter().map(|&(core, tick, count)| snapshot(core, tick, count));
+        let got: Vec<_> = while_running.filter_map(|one| timeline.add(&one)).map(figures).collect();
+        assert_eq!(got, closed);
+        let rest: Vec<_> = std::iter::from_fn(|| timeline.close_oldest()).map(figures).collect();
+        assert_eq!(rest, still_open);
+        let rows: Vec<_> = timeline.into_rows().iter().map(|row| (row.tick, row.achieved)).collect();
+        let all = closed.iter().chain(still_open).map(|&(tick, count)| (tick, count as f64));
+        assert_eq!(rows, all.collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_tick_closes_when_all_cores_are_past_it() {
+        check(&[(0, 0, 1), (1, 0, 2), (1, 1, 4), (0, 1, 8)], &[(0, 3), (1, 12)], &[]);
+        check(&[(0, 0, 1), (0, 1, 2), (1, 0, 4)], &[(0, 5)], &[(1, 2)]);
+        // A core that is too far behind comes too late for its tick.
+        let behind = [(0, 0, 1), (0, 1, 1), (0, 2, 1), (0, 3, 1), (0, 4, 1), (1, 0, 9), (1, 1, 2)];
+        check(&behind, &[(0, 1), (1, 3)], &[(2, 1), (3, 1), (4, 1)]);
     }
 }

@@ -1,13 +1,15 @@
 //! One row for each request name and one for all, for spreadsheets (RFC 4180).
 
-use brunt_model::report::{Latency, Report};
+use std::collections::BTreeMap;
+
+use brunt_model::report::{Checks, Latency, Report};
 
 use super::clean;
 
 const HEADER: &str = "name,verdict,completed,failed,response_min_ns,response_mean_ns,response_p50_ns,response_p75_ns,\
 response_p90_ns,response_p95_ns,response_p99_ns,response_p99_9_ns,response_p99_99_ns,response_max_ns,service_p50_ns,\
 service_p99_ns,service_max_ns,first_byte_p50_ns,first_byte_p99_ns,kernel_p50_ns,kernel_p99_ns,kernel_max_ns,dwell_p50_ns,\
-dwell_p99_ns,dwell_max_ns\r\n";
+dwell_p99_ns,dwell_max_ns,checks_passed,checks_failed,errors\r\n";
 
 /// What a row is made of.
 struct Row<'a> {
@@ -19,6 +21,8 @@ struct Row<'a> {
     first_byte: &'a Latency,
     kernel: Option<&'a Latency>,
     dwell: Option<&'a Latency>,
+    checks: Checks,
+    errors: &'a BTreeMap<String, u64>,
 }
 
 pub(crate) fn render(report: &Report) -> String {
@@ -32,6 +36,8 @@ pub(crate) fn render(report: &Report) -> String {
         first_byte: &request.first_byte,
         kernel: request.kernel.as_ref(),
         dwell: request.dwell.as_ref(),
+        checks: request.checks,
+        errors: &request.errors,
     });
     let latency = &report.latency;
     let total = Row {
@@ -43,6 +49,8 @@ pub(crate) fn render(report: &Report) -> String {
         first_byte: &latency.first_byte,
         kernel: latency.kernel.as_ref(),
         dwell: latency.dwell.as_ref(),
+        checks: report.totals.checks,
+        errors: &report.errors,
     };
     let rows: String = requests.chain([total]).map(|row| line(&row, verdict)).collect();
     format!("{HEADER}{rows}")
@@ -65,7 +73,14 @@ fn line(row: &Row<'_>, verdict: &str) -> String {
         let seen = seen.unwrap_or(&none);
         fields.extend(times(seen, &[seen.p50, seen.p99, seen.max]));
     }
+    fields.extend([row.checks.passed.to_string(), row.checks.failed.to_string(), cell(&counts(row.errors))]);
     fields.join(",") + "\r\n"
+}
+
+/// Counts by kind in one cell, as in `reset=6 status=4`: a column for each kind would nearly always be zero.
+fn counts(errors: &BTreeMap<String, u64>) -> String {
+    let each: Vec<_> = errors.iter().map(|(kind, count)| format!("{kind}={count}")).collect();
+    each.join(" ")
 }
 
 /// What was never measured is empty, not zero.
@@ -99,16 +114,30 @@ mod tests {
     }
 
     #[test]
-    fn kernel_times_come_last_and_are_empty_where_there_are_none() {
+    fn kernel_times_come_late_and_are_empty_where_there_are_none() {
         let plain = render(&sample::report(Status::Pass));
-        assert!(plain.lines().skip(1).all(|line| line.ends_with(",,,,,,")), "{plain}");
+        assert!(plain.lines().skip(1).all(|line| line.contains(",,,,,,,0,0,")), "{plain}");
         let report = sample::with_kernel_times(sample::report(Status::Pass));
         let (kernel, dwell) =
             (report.latency.kernel.as_ref().unwrap(), report.latency.dwell.as_ref().unwrap());
         let times = [kernel.p50, kernel.p99, kernel.max, dwell.p50, dwell.p99, dwell.max];
-        let want = times.map(|time| format!(",{time}")).concat();
+        let want = times.map(|time| format!(",{time}")).concat() + ",0,0,";
         let rendered = render(&report);
-        assert!(rendered.lines().skip(1).all(|line| line.ends_with(&want)), "{want} ends {rendered}");
+        assert!(rendered.lines().skip(1).all(|line| line.contains(&want)), "{want} in {rendered}");
+    }
+
+    #[test]
+    fn checks_and_errors_come_last() {
+        let rendered = render(&sample::with_flows(sample::report(Status::Pass)));
+        let lines: Vec<_> = rendered.lines().collect();
+        for (line, want) in [
+            (0, ",checks_passed,checks_failed,errors"),
+            (1, ",0,0,\"reset=6 status=4\""),
+            (2, ",108,2,\"check_failed=2 reset=6 status=4\""),
+            (3, ",108,2,\"check_failed=2 data_exhausted=2 extract_failed=2 reset=6 status=4\""),
+        ] {
+            assert!(lines[line].ends_with(want), "{want} ends {}", lines[line]);
+        }
     }
 
     #[test]

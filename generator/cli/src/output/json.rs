@@ -23,13 +23,15 @@ mod tests {
         assert_eq!(render(&read), written);
         assert!(written.contains("\\u001b[31m"), "control characters are escaped");
     }
+
     #[test]
     fn a_result_of_an_earlier_build_can_be_read() {
         let mut value = serde_json::to_value(sample::report(Status::Pass)).unwrap();
         for (place, fields) in [
             ("", &["kernel"][..]),
-            ("/totals", &["retransmits", "syn_retransmits"]),
-            ("/requests/0", &["kernel", "dwell"]),
+            ("/totals", &["retransmits", "syn_retransmits", "checks"]),
+            ("/requests/0", &["kernel", "dwell", "checks"]),
+            ("/rate", &["arrivals"]),
             ("/environment", &["guard", "jail", "paused_ns", "listen_drops", "softnet_drops"]),
         ] {
             let object = value.pointer_mut(place).and_then(serde_json::Value::as_object_mut).unwrap();
@@ -39,6 +41,8 @@ mod tests {
         }
         let read: Report = serde_json::from_value(value).unwrap();
         assert_eq!((read.kernel.coverage, read.totals.retransmits), (None, 0));
+        assert!(!read.totals.checks.are_any() && !read.requests[0].checks.are_any());
+        assert_eq!(read.rate.arrivals, None);
         assert!(read.environment.guard.is_empty() && read.requests[0].kernel.is_none());
     }
 }

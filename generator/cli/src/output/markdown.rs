@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use brunt_model::report::{Latency, Report};
 use brunt_model::units::Nanos;
 
-use super::{clean, coverage, distrust, explanation, observed, parts, percent};
+use super::{clean, coverage, distrust, explanation, names, observed, parts, percent};
 
 pub(crate) fn render(report: &Report) -> String {
     let mut text = String::new();
@@ -27,6 +27,7 @@ pub(crate) fn render(report: &Report) -> String {
     }
     rates(&mut text, report);
     latencies(&mut text, report);
+    by_name(&mut text, report);
     errors(&mut text, report);
     let run = &report.run;
     let _ = writeln!(
@@ -55,15 +56,22 @@ fn limits(text: &mut String, report: &Report) {
 fn rates(text: &mut String, report: &Report) {
     let (rate, totals) = (&report.rate, &report.totals);
     let target = rate.target.map_or_else(String::new, |target| format!(" of {target:.1}/s"));
+    let rates = match rate.arrivals {
+        None => format!("{:.1}/s{target}", rate.achieved),
+        // The target is one of arrivals.
+        Some(arrivals) => format!("arrivals {arrivals:.1}/s{target}, requests {:.1}/s", rate.achieved),
+    };
     let _ = writeln!(
         text,
-        "{:.1}/s{target}, {} completed, {} failed ({:.2} %), {} dropped\n",
-        rate.achieved,
+        "{rates}, {} completed, {} failed ({:.2} %), {} dropped\n",
         totals.completed,
         totals.failed,
         percent(totals.failed, totals.started),
         totals.dropped
     );
+    if totals.checks.are_any() {
+        let _ = writeln!(text, "checks {} passed, {} failed\n", totals.checks.passed, totals.checks.failed);
+    }
     if totals.retransmits > 0 {
         let _ = writeln!(
             text,
@@ -104,6 +112,23 @@ fn latencies(text: &mut String, report: &Report) {
     text.push('\n');
     if let Some(coverage) = coverage(&report.kernel) {
         let _ = writeln!(text, "{coverage}\n");
+    }
+}
+
+fn by_name(text: &mut String, report: &Report) {
+    let Some(table) = names::table(report) else { return };
+    let _ = writeln!(
+        text,
+        "| Request | {} |\n|---|{}",
+        table.heads.join(" | "),
+        "---:|".repeat(table.heads.len())
+    );
+    for row in &table.rows {
+        let _ = writeln!(text, "| {} | {} |", cell(&row.name), row.figures.join(" | "));
+    }
+    text.push('\n');
+    if table.left_out > 0 {
+        let _ = writeln!(text, "{} more names are in JSON and CSV\n", table.left_out);
     }
 }
 
@@ -168,6 +193,26 @@ mod tests {
             "\nkernel times of 99.89 % of the answers: 989 known, 0 overwritten, 1 missing\n",
             "\nsegments sent again 7 (2 of them SYN)\n",
             "\nkernel timing on; guard on: 127.0.0.0/8; jail off: not &lt;asked&gt; for\n",
+        ] {
+            assert!(rendered.contains(text), "{text} in {rendered}");
+        }
+    }
+
+    #[test]
+    fn names_checks_and_arrivals_of_flows_are_told() {
+        let plain = render(&sample::report(Status::Pass));
+        assert!(!["Request", "arrivals", "checks"].iter().any(|word| plain.contains(word)), "{plain}");
+        let rendered = render(&sample::with_flows(sample::report(Status::Pass)));
+        let end = "long/end | 113 | 3 | 9.9/s | 5.01 ms | 9.50 ms | 9.96 ms | 10.0 ms | 2 |\n";
+        for text in [
+            "\narrivals 49.5/s of 100.0/s, requests 99.0/s, 990 completed",
+            "\nchecks 108 passed, 2 failed\n",
+            "\n| Request | requests | failed | rate | p50 | p95 | p99 | max | checks failed |\n\
+             |---|---:|---:|---:|---:|---:|---:|---:|---:|\n| =GET /&lt;a&gt;\\|",
+            end,
+            "| check\\_failed | 2 | A check on the response failed. |",
+            "| extract\\_failed | 2 | A value to save",
+            "| data\\_exhausted | 2 | The data feeder",
         ] {
             assert!(rendered.contains(text), "{text} in {rendered}");
         }

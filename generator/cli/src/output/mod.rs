@@ -9,6 +9,7 @@ mod hgrm;
 mod json;
 mod junit;
 mod markdown;
+mod names;
 #[cfg(test)]
 mod sample;
 mod text;
@@ -83,13 +84,14 @@ fn distrust(report: &Report) -> Option<&'static str> {
     }
 }
 
-/// The observed value of a limit, in its own unit.
+/// The observed value of a limit, in its own unit, and where in the run that was if not over all of it.
 fn observed(limit: &LimitResult) -> String {
-    match (limit.observed, limit.expression.parse::<Limit>()) {
+    let value = match (limit.observed, limit.expression.parse::<Limit>()) {
         (None, _) => "nothing measured".to_owned(),
         (Some(value), Ok(parsed)) => parsed.show(value),
         (Some(value), Err(_)) => value.to_string(),
-    }
+    };
+    limit.stretch().map_or_else(|| value.clone(), |stretch| format!("{value} {stretch}"))
 }
 
 /// Of how many answers the kernel's times are known, where it was asked. Rounded down: only all of them are 100 %.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use brunt_model::histogram::Histogram;
 use brunt_model::limit::LimitResult;
 use brunt_model::report::{
-    Environment, KernelReport, Latency, LatencyReport, RateReport, Report, RequestReport, RunInfo,
+    Checks, Environment, KernelReport, Latency, LatencyReport, RateReport, Report, RequestReport, RunInfo,
     SCHEMA_VERSION, Totals, WorkerReport,
 };
 use brunt_model::verdict::{Status, Verdict};
@@ -28,6 +28,9 @@ pub(crate) fn report(status: Status) -> Report {
         expression: expression.to_owned(),
         observed,
         passed,
+        window: None,
+        window_end: None,
+        aborted_at: None,
     };
     Report {
         schema_version: SCHEMA_VERSION,
@@ -46,7 +49,7 @@ pub(crate) fn report(status: Status) -> Report {
             limit("error_rate < 50%", Some(0.01), true),
         ],
         totals: totals(),
-        rate: RateReport { target: Some(100.0), achieved: 99.0 },
+        rate: RateReport { target: Some(100.0), achieved: 99.0, arrivals: None },
         latency: LatencyReport {
             response: latency(1_000, 10_000),
             response_ok: latency(990, 10_000),
@@ -129,5 +132,25 @@ fn request() -> RequestReport {
         dwell: None,
         status: BTreeMap::new(),
         errors: errors(),
+        checks: Checks::default(),
     }
+}
+
+/// Another name, so that there are several.
+pub(crate) fn add_name(report: &mut Report, name: &str, completed: u64, failed: u64) {
+    let name = name.to_owned();
+    report.requests.push(RequestReport { name, completed, failed, ..request() });
+}
+
+/// What a run of flows has beside: arrivals that are no requests, and checks.
+pub(crate) fn with_flows(mut report: Report) -> Report {
+    add_name(&mut report, &format!("GET /{}/end", "long".repeat(40)), 110, 3);
+    report.requests[1].checks = Checks { passed: 108, failed: 2 };
+    report.requests[1].errors.insert("check_failed".to_owned(), 2);
+    report.totals.checks = report.requests[1].checks;
+    for kind in ["check_failed", "extract_failed", "data_exhausted"] {
+        report.errors.insert(kind.to_owned(), 2);
+    }
+    report.rate.arrivals = Some(49.5);
+    report
 }

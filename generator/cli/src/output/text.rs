@@ -3,16 +3,20 @@
 
 use std::fmt::Write as _;
 
-use brunt_model::report::{Latency, Report};
+use brunt_model::report::{Latency, RateReport, Report};
 use brunt_model::units::{Bytes, Nanos};
 use brunt_model::verdict::Status;
 
-use super::{clean, coverage, distrust, explanation, observed, parts, percent};
+use super::{clean, coverage, distrust, explanation, names, observed, parts, percent};
 
 /// Rows of the histogram.
 const BARS: u32 = 12;
 /// Columns of its longest bar.
 const BAR_WIDTH: f64 = 40.0;
+/// What a line of the table of names has room for.
+const COLUMNS: usize = 110;
+/// Names are never cut to less than this.
+const NAME_LEAST: usize = 10;
 const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
 
 pub(crate) fn render(report: &Report, coloured: bool) -> String {
@@ -21,6 +25,7 @@ pub(crate) fn render(report: &Report, coloured: bool) -> String {
     limits(&mut page, report);
     rate(&mut page, report);
     latencies(&mut page, report);
+    by_name(&mut page, report);
     histogram(&mut page, &report.latency.response);
     errors(&mut page, report);
     statuses(&mut page, report);
@@ -93,16 +98,21 @@ fn limits(page: &mut Page, report: &Report) {
 
 fn rate(page: &mut Page, report: &Report) {
     page.figures("rate");
-    let achieved = report.rate.achieved;
+    let RateReport { target, achieved, arrivals } = report.rate;
     let duration = Nanos(report.run.duration_ns);
-    match report.rate.target {
+    // A target is one of arrivals.
+    let (what, reached, requests) = match arrivals {
+        None => ("achieved", achieved, String::new()),
+        Some(arrivals) => ("arrivals", arrivals, format!(", requests {achieved:.1}/s")),
+    };
+    match target {
         Some(target) if target > 0.0 => {
-            let share = achieved / target * 100.0;
+            let share = reached / target * 100.0;
             page.line(&format!(
-                "target {target:.1}/s, achieved {achieved:.1}/s ({share:.1} %), over {duration}"
+                "target {target:.1}/s, {what} {reached:.1}/s ({share:.1} %){requests}, over {duration}"
             ));
         }
-        _ => page.line(&format!("achieved {achieved:.1}/s, over {duration} (closed load: no target)")),
+        _ => page.line(&format!("{what} {reached:.1}/s{requests}, over {duration} (closed load: no target)")),
     }
 }
 
@@ -141,6 +151,30 @@ fn latency_row(name: &str, latency: &Latency) -> String {
     let times = [l.p50, l.p75, l.p90, l.p95, l.p99, l.p99_9, l.p99_99, l.max];
     let times = times.map(|time| format!("{:>9}", Nanos(time).to_string())).concat();
     format!("{name:<10}{times}")
+}
+
+/// One line a name, in columns as wide as what is in them.
+fn by_name(page: &mut Page, report: &Report) {
+    let Some(table) = names::table(report) else { return };
+    page.figures("requests by name");
+    let width = |column: usize| {
+        let figures = table.rows.iter().map(|row| row.figures[column].len());
+        figures.max().unwrap_or(0).max(table.heads[column].len()) + 2
+    };
+    let widths: Vec<_> = (0..table.heads.len()).map(width).collect();
+    let room = (COLUMNS - 2).saturating_sub(widths.iter().sum()).max(NAME_LEAST);
+    let names: Vec<_> = table.rows.iter().map(|row| names::shortened(&clean(&row.name), room)).collect();
+    let room = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+    let figures = |figures: &mut dyn Iterator<Item = &str>| -> String {
+        figures.zip(&widths).map(|(figure, width)| format!("{figure:>width$}")).collect()
+    };
+    page.line(&format!("{:room$}{}", "", figures(&mut table.heads.iter().copied())));
+    for (name, row) in names.iter().zip(&table.rows) {
+        page.line(&format!("{name:room$}{}", figures(&mut row.figures.iter().map(String::as_str))));
+    }
+    if table.left_out > 0 {
+        page.line(&format!("{} more names are in -o json and -o csv", table.left_out));
+    }
 }
 
 /// Counts over bounds that grow by a constant factor: latencies spread over orders of magnitude.
@@ -224,6 +258,9 @@ fn totals(page: &mut Page, report: &Report) {
         Bytes(t.bytes_out),
         t.connections_opened
     ));
+    if t.checks.are_any() {
+        page.line(&format!("checks       {} passed, {} failed", t.checks.passed, t.checks.failed));
+    }
     if t.retransmits > 0 || report.environment.has_kernel_timing() {
         page.line(&format!("retransmits  {} segments, {} of them SYN", t.retransmits, t.syn_retransmits));
     }
@@ -308,6 +345,38 @@ mod tests {
                 "{heading}"
             );
         }
+    }
+
+    #[test]
+    fn names_checks_and_arrivals_of_flows_are_told() {
+        let plain = render(&sample::report(Status::Pass), false);
+        assert!(!["by name", "arrivals 4", "checks"].iter().any(|word| plain.contains(word)), "{plain}");
+        let mut report = sample::with_flows(sample::report(Status::Pass));
+        let rendered = render(&report, false);
+        for text in [
+            "\n  target 100.0/s, arrivals 49.5/s (49.5 %), requests 99.0/s, over 10.0 s\n",
+            "\n  checks       108 passed, 2 failed\n",
+            "\n  check_failed                  2  A check on the response failed.\n",
+            "\n  extract_failed                2  A value to save",
+            "\n  data_exhausted                2  The data feeder",
+        ] {
+            assert!(rendered.contains(text), "{text} in {rendered}");
+        }
+        let lines: Vec<_> = rendered.lines().skip_while(|line| *line != "requests by name").take(4).collect();
+        let [_, heads, first, second] = lines[..] else { panic!("{rendered}") };
+        let ends = [
+            (heads, "  requests  failed    rate      p50      p95      p99      max  checks failed"),
+            (first, "      1000      10  89.1/s  5.01 ms  9.50 ms  9.96 ms  10.0 ms              0"),
+            (second, "       113       3   9.9/s  5.01 ms  9.50 ms  9.96 ms  10.0 ms              2"),
+        ];
+        for (line, end) in ends {
+            assert!(line.ends_with(end) && line.chars().count() == 110, "{line} ends {end}");
+        }
+        assert!(second.starts_with("  GET /longlong") && second.contains("…"), "{second}");
+        assert!(second.contains("long/end  "), "{second}");
+        report.rate.target = None;
+        let closed = "\n  arrivals 49.5/s, requests 99.0/s, over 10.0 s (closed load: no target)\n";
+        assert!(render(&report, false).contains(closed));
     }
 
     #[test]

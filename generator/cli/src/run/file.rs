@@ -178,9 +178,6 @@ impl ScenarioFile {
     pub(crate) fn fill_in(&self, scenario: &mut Scenario) {
         let (file, bare) = (&self.file, HttpSpec::default());
         scenario.name = scenario.name.take().or_else(|| file.name.clone());
-        if scenario.limits.is_empty() {
-            scenario.limits = file.limits.iter().map(|limit| limit.value.that.clone()).collect();
-        }
         if let (Some(seed), 1) = (file.seed, scenario.seed) {
             scenario.seed = seed;
         }

@@ -88,7 +88,7 @@ fn execute(
     let mut engine = Supervisor::spawn(Inherited { memory: &kernel.memory, unix_socket })?;
     kernel.enter(engine.process(), wanted).map_err(CommandError::Refused)?;
     let job = Job { scenario, inputs, plan, parts, memory: kernel.mapped() };
-    let mut watch = Watch::new(plan, &parts.cores, progress);
+    let mut watch = Watch::new(plan, &parts.cores, stop.clone(), progress);
     let mut see = |seen: Seen<'_>| {
         watch.see(&seen);
         if kernel.turn() {
@@ -149,6 +149,7 @@ fn judge(
         arrivals_in_flight: finished.arrivals_in_flight,
         requests_in_flight: finished.requests_in_flight,
         timeline: observed.timeline,
+        broken: observed.broken,
         cores: u32::try_from(parts.cores.len()).unwrap_or(u32::MAX),
         busy_for: observed.busy_for,
         busiest: observed.busiest,

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use brunt_engine::Finished;
+use brunt_engine::{Finished, Stop, StopSwitch};
 use brunt_model::codec::SPAN_MAX_NS;
 use brunt_model::ledger::{Admission, Ledger};
+use brunt_model::limit::{Broken, LiveLimits};
 use brunt_model::plan::Plan;
 use brunt_model::snapshot::{CoreTime, Snapshot, Stats};
-use brunt_model::timeline::{Row, Timeline};
+use brunt_model::timeline::{Closed, Row, Timeline};
 use brunt_model::units::{CoreId, Nanos};
 use brunt_model::verdict::{HostPressure, Thresholds};
 
@@ -23,6 +24,8 @@ const LOOK_EVERY: Nanos = Nanos::from_millis(100);
 pub(crate) struct Watch {
     ledger: Ledger,
     timeline: Timeline,
+    limits: LiveLimits,
+    stop: StopSwitch,
     busy: Busy,
     pressure: PressureGauge,
     progress: Progress,
@@ -35,6 +38,8 @@ pub(crate) struct Watch {
 /// What a watch knows at the end.
 pub(crate) struct Observed {
     pub timeline: Vec<Row>,
+    /// Of each of the plan's limits, where it did not hold while the run went on.
+    pub broken: Vec<Option<Broken>>,
     pub busy_for: Nanos,
     pub busiest: f64,
     pub host: HostPressure,
@@ -43,10 +48,13 @@ pub(crate) struct Observed {
 }
 
 impl Watch {
-    pub(crate) fn new(plan: &Plan, cores: &[CoreId], progress: Progress) -> Self {
+    /// `stop` is pressed once if a limit asks for that.
+    pub(crate) fn new(plan: &Plan, cores: &[CoreId], stop: StopSwitch, progress: Progress) -> Self {
         Self {
             ledger: Ledger::new(plan.request_names().len()),
             timeline: Timeline::new(plan, cores.len()),
+            limits: LiveLimits::new(&plan.limits, plan.catalogue(), plan.interval, plan.warmup),
+            stop,
             busy: Busy::default(),
             pressure: PressureGauge::new(cores),
             progress,
@@ -87,9 +95,18 @@ impl Watch {
             }
         }
         self.busy.add(snapshot.core, &snapshot.time);
-        if let Some(row) = self.timeline.add(snapshot) {
-            self.progress.show(row);
+        if let Some(closed) = self.timeline.add(snapshot) {
+            self.progress.show(&closed.row);
+            self.judge(&closed);
             self.look();
+        }
+    }
+
+    /// Looks whether the limits hold. Once a run is stopped, its figures are those of a run that ends.
+    fn judge(&mut self, closed: &Closed) {
+        if self.stop.get() == Stop::No && self.limits.see(closed.row.tick, &closed.stats) {
+            self.stop.press();
+            self.progress.note("stopping: a limit that ends the run was missed");
         }
     }
 
@@ -131,10 +148,17 @@ impl Watch {
         (finished, self.observed(Some(fault)))
     }
 
-    fn observed(self, fault: Option<String>) -> Observed {
+    fn observed(mut self, fault: Option<String>) -> Observed {
+        let was_stopped = self.stop.get() != Stop::No;
+        while let Some(closed) = self.timeline.close_oldest() {
+            if !was_stopped {
+                self.limits.see(closed.row.tick, &closed.stats);
+            }
+        }
         Observed {
             jail: self.jail,
-            timeline: self.timeline.finish(),
+            timeline: self.timeline.into_rows(),
+            broken: self.limits.broken(),
             busy_for: self.busy.longest(),
             busiest: self.busy.busiest(),
             host: HostPressure { stalled: self.busy.stalled(), ..self.pressure.finish() },
@@ -189,6 +213,7 @@ impl Busy {
 
 #[cfg(test)]
 mod tests {
+    use brunt_model::limit::{Limit, PlannedLimit};
     use brunt_model::outcome::ErrorKind;
     use brunt_model::plan::{Inputs, compile};
     use brunt_model::scenario::Scenario;
@@ -211,7 +236,8 @@ mod tests {
 
     fn observe(snapshots: &[Snapshot], counted: u64) -> Observed {
         let plan = plan();
-        let mut watch = Watch::new(&plan, &[CoreId(0), CoreId(1)], Progress::new(&plan, false));
+        let mut watch =
+            Watch::new(&plan, &[CoreId(0), CoreId(1)], StopSwitch::default(), Progress::new(&plan, false));
         watch.look();
         watch.see(&Seen::Started { process: 1, threads: &[1, 2] });
         watch.look();
@@ -240,10 +266,40 @@ mod tests {
         assert!(fault(&[snapshot(0, 0, 1), snapshot(0, 0, 1)], 7).contains("Duplicate"));
         assert_eq!(fault(&[snapshot(0, 0, 1), snapshot(0, 1, 1)], 14), "");
     }
+
+    /// Completed and failed requests of each second, under a limit that ends the run: is the switch pressed, and
+    /// how far did the limit hold?
+    fn check_end(seconds: &[(u64, u64)], pressed: Stop, want: Stop, broken_at: Option<u64>) {
+        let limit: Limit = "error_rate < 50%".parse().unwrap();
+        let limits = vec![PlannedLimit { abort: true, ..limit.into() }];
+        let (plan, stop) = (Plan { limits, ..plan() }, StopSwitch::default());
+        (0..pressed as u8).for_each(|_| stop.press());
+        let mut watch = Watch::new(&plan, &[CoreId(0)], stop.clone(), Progress::new(&plan, false));
+        for (seq, &(completed, failed)) in (0..).zip(seconds) {
+            let mut one = snapshot(0, seq, 1);
+            let request = &mut one.stats.requests[0];
+            (0..completed).for_each(|_| request.response_ok.record(1_000));
+            (0..failed).for_each(|_| request.response_failed.record(1_000));
+            watch.see(&Seen::Interval(&one));
+        }
+        let observed = watch.finish(&Stats::new(1));
+        let at = observed.broken.iter().map(|broken| broken.map(|broken| broken.at)).collect::<Vec<_>>();
+        assert_eq!((stop.get(), at), (want, vec![broken_at.map(Nanos::from_secs)]), "{seconds:?}");
+    }
+
+    #[test]
+    fn a_limit_ends_the_run_with_one_press() {
+        check_end(&[(9, 1), (0, 20), (0, 20)], Stop::No, Stop::Drain, Some(2));
+        check_end(&[(9, 1), (9, 1)], Stop::No, Stop::No, None);
+        check_end(&[(0, 9)], Stop::No, Stop::No, None);
+        // Somebody was faster.
+        check_end(&[(0, 99)], Stop::Drain, Stop::Drain, None);
+    }
+
     #[test]
     fn what_was_under_way_is_lost_with_the_engine() {
         let plan = plan();
-        let mut watch = Watch::new(&plan, &[CoreId(0)], Progress::new(&plan, false));
+        let mut watch = Watch::new(&plan, &[CoreId(0)], StopSwitch::default(), Progress::new(&plan, false));
         let mut one = snapshot(0, 0, 1);
         let c = &mut one.stats.counters;
         (c.scheduled, c.started, c.finished, c.completed, c.dropped) = (20, 15, 9, 9, 2);

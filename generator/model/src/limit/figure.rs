@@ -131,6 +131,17 @@ impl Measured {
         measured
     }
 
+    /// Adds what `other` was computed from.
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.times.merge(&other.times);
+        self.part = self.part.saturating_add(other.part);
+        self.whole = self.whole.saturating_add(other.whole);
+        if let Some((known, asked)) = other.coverage {
+            let (sum_known, sum_asked) = self.coverage.unwrap_or_default();
+            self.coverage = Some((sum_known.saturating_add(known), sum_asked.saturating_add(asked)));
+        }
+    }
+
     /// The figure, in its own unit; `None` where nothing was measured.
     pub(super) fn value(&self, figure: Figure, elapsed: Nanos) -> Option<f64> {
         match figure {

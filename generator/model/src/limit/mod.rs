@@ -11,6 +11,7 @@
 //! requests together.
 
 mod figure;
+mod live;
 mod parse;
 mod scope;
 mod window;
@@ -24,8 +25,11 @@ use crate::limit::parse::Parser;
 use crate::snapshot::Stats;
 use crate::units::Nanos;
 
+pub(crate) use crate::limit::live::{LIVE_INTERVALS_MAX, LIVE_LIMITS_MAX};
+pub use crate::limit::live::{LiveLimits, PlannedLimit};
 pub use crate::limit::scope::{Catalogue, Scope};
-pub use crate::limit::window::{Broken, WINDOW_INTERVALS_MAX, Windowed};
+pub use crate::limit::window::Broken;
+pub(crate) use crate::limit::window::WINDOW_INTERVALS_MAX;
 
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 enum Comparison {
@@ -63,6 +67,15 @@ pub struct LimitResult {
     /// In the unit of the bound: nanoseconds, a share of 1, or requests a second; `null` where nothing was measured.
     pub observed: Option<f64>,
     pub passed: bool,
+    /// Length of the stretches in each of which it had to hold as well.
+    #[serde(default)]
+    pub window: Option<Nanos>,
+    /// Where the first of these ended in which it did not hold, from T0; `observed` is of that one then.
+    #[serde(default)]
+    pub window_end: Option<Nanos>,
+    /// Up to where the run was measured when it was aborted because of this limit, from T0.
+    #[serde(default)]
+    pub aborted_at: Option<Nanos>,
 }
 
 impl Limit {
@@ -101,7 +114,20 @@ impl Limit {
         let measured = Measured::of(self.figure, stats, &self.scope, catalogue);
         let observed = measured.value(self.figure, elapsed);
         let passed = observed.is_some_and(|value| self.holds(value)) && measured.is_known_enough();
-        LimitResult { expression: self.text.clone(), observed, passed }
+        LimitResult {
+            expression: self.text.clone(),
+            observed,
+            passed,
+            window: None,
+            window_end: None,
+            aborted_at: None,
+        }
+    }
+
+    /// The figure, where there is one and it does not hold.
+    fn missed(&self, measured: &Measured, elapsed: Nanos) -> Option<f64> {
+        let observed = measured.value(self.figure, elapsed)?;
+        (!self.holds(observed) || !measured.is_known_enough()).then_some(observed)
     }
 
     /// Whether its figure comes from kernel timing.

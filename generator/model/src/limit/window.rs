@@ -1,6 +1,7 @@
 //! A limit that must hold in each stretch of a run, not only over the whole of it.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use crate::histogram::{Exact, Histogram};
 use crate::limit::figure::Measured;
@@ -8,13 +9,13 @@ use crate::limit::{Catalogue, Limit};
 use crate::snapshot::Stats;
 use crate::units::Nanos;
 
-/// Intervals of a window: an hour of seconds. Longer windows are judged as if they were as short.
-pub const WINDOW_INTERVALS_MAX: u64 = 3_600;
+/// Intervals of a window: an hour of seconds. Plans have no longer ones; they would be judged as this one.
+pub(crate) const WINDOW_INTERVALS_MAX: u64 = 3_600;
 
 /// Judges a limit over every window of a run. A window is a number of whole intervals, and one ends with each interval.
-pub struct Windowed {
+pub(super) struct Windowed {
     limit: Limit,
-    catalogue: Catalogue,
+    catalogue: Arc<Catalogue>,
     interval: Nanos,
     /// Of one window.
     intervals: usize,
@@ -25,10 +26,10 @@ pub struct Windowed {
     broken: Option<Broken>,
 }
 
-/// The first window in which a limit did not hold.
+/// The first stretch in which a limit did not hold.
 #[derive(Copy, Clone, PartialEq, Debug)]
 pub struct Broken {
-    /// The window's end, from T0.
+    /// The stretch's end, from T0.
     pub at: Nanos,
     /// In the unit of the limit's bound.
     pub observed: f64,
@@ -38,7 +39,13 @@ impl Windowed {
     /// Intervals that begin before the end of the warm-up belong to no window. A window that is no multiple of the interval
     /// is rounded up to one.
     #[must_use]
-    pub fn new(limit: Limit, catalogue: Catalogue, window: Nanos, interval: Nanos, warmup: Nanos) -> Self {
+    pub(super) fn new(
+        limit: Limit,
+        catalogue: Arc<Catalogue>,
+        window: Nanos,
+        interval: Nanos,
+        warmup: Nanos,
+    ) -> Self {
         let interval = interval.max(Nanos(1));
         let intervals = window.0.div_ceil(interval.0).clamp(1, WINDOW_INTERVALS_MAX);
         Self {
@@ -52,16 +59,11 @@ impl Windowed {
         }
     }
 
-    #[must_use]
-    pub const fn limit(&self) -> &Limit {
-        &self.limit
-    }
-
     /// Takes what all cores together counted in an interval. Intervals come in order; one that was left out had nothing,
     /// and one that comes late is too late.
     ///
     /// Of a window in which nothing was measured only a limit on a rate can say anything.
-    pub fn see(&mut self, tick: u64, stats: &Stats) {
+    pub(super) fn see(&mut self, tick: u64, stats: &Stats) {
         if tick < self.next || self.broken.is_some() {
             return;
         }
@@ -78,7 +80,7 @@ impl Windowed {
 
     /// The first window in which the limit did not hold, if there was one.
     #[must_use]
-    pub const fn broken(&self) -> Option<Broken> {
+    pub(super) const fn broken(&self) -> Option<Broken> {
         self.broken
     }
 
@@ -94,13 +96,13 @@ impl Windowed {
     }
 
     fn judge(&mut self) {
+        if self.broken.is_some() {
+            return;
+        }
         let length = Nanos(self.interval.0.saturating_mul(self.intervals as u64));
         let measured = sum(&self.ring);
-        let Some(observed) = measured.value(self.limit.figure, length) else { return };
-        if !self.limit.holds(observed) || !measured.is_known_enough() {
-            let at = Nanos(self.interval.0.saturating_mul(self.next));
-            self.broken = Some(Broken { at, observed });
-        }
+        let at = Nanos(self.interval.0.saturating_mul(self.next));
+        self.broken = self.limit.missed(&measured, length).map(|observed| Broken { at, observed });
     }
 }
 
@@ -183,7 +185,13 @@ mod tests {
     }
 
     fn windowed(limit: &str, seconds: u64, warmup: Nanos) -> Windowed {
-        Windowed::new(limit.parse().unwrap(), catalogue(), Nanos::from_secs(seconds), SECOND, warmup)
+        Windowed::new(
+            limit.parse().unwrap(),
+            Arc::new(catalogue()),
+            Nanos::from_secs(seconds),
+            SECOND,
+            warmup,
+        )
     }
 
     proptest! {
@@ -211,7 +219,7 @@ mod tests {
                 let mut sum = Stats::new(2);
                 window.iter().for_each(|stats| sum.merge(stats));
                 let length = Nanos::from_secs(length as u64);
-                let result = windowed.limit().check(&sum, &catalogue(), length);
+                let result = windowed.limit.check(&sum, &catalogue(), length);
                 let observed = result.observed.filter(|_| !result.passed)?;
                 Some(Broken { at: Nanos(Nanos::from_secs(first as u64).0 + length.0), observed })
             });

@@ -3,7 +3,7 @@
 use url::Url;
 
 use super::{BACKLOG_MAX, CONNECTIONS_MAX, DURATION_MAX, Inputs, Load, PlanError};
-use crate::scenario::file::{self, Fault, File, Iterations, Located, Phase, PhaseShape, Place};
+use crate::scenario::file::{self, Fault, File, Iterations, LimitSpec, Located, Phase, PhaseShape, Place};
 use crate::scenario::{HttpVersion, LoadSpec, Scenario, ScriptSource};
 use crate::schedule::{Arrivals, STEPS_MAX, Schedule, Shape};
 use crate::script::Script;
@@ -18,6 +18,7 @@ const OPEN_CONNECTIONS: u32 = 10_000;
 pub(super) struct OfFile {
     pub(super) script: Script,
     pub(super) load: Option<(Load, Nanos)>,
+    pub(super) limits: Vec<Located<LimitSpec>>,
 }
 
 /// Compiles a file's flows, and its load unless `scenario` has one.
@@ -41,7 +42,7 @@ pub(super) fn of_file(
     let load =
         if scenario.load.names_a_load() { Ok(None) } else { load(&file, &scenario.load, scenario.seed) };
     match (script, load) {
-        (Ok(script), Ok(load)) => Ok(OfFile { script, load }),
+        (Ok(script), Ok(load)) => Ok(OfFile { script, load, limits: file.limits }),
         (script, load) => {
             let mut faults: Vec<_> = script.err().into_iter().chain(load.err()).flatten().collect();
             faults.sort_by_key(|fault| fault.at);
@@ -98,7 +99,7 @@ fn load(file: &File, spec: &LoadSpec, seed: u64) -> Result<Option<(Load, Nanos)>
     if faults.is_empty() { Ok(Some((made, warmup))) } else { Err(faults) }
 }
 
-fn fault(at: Place, what: impl Into<String>, mend: impl Into<String>) -> Fault {
+pub(super) fn fault(at: Place, what: impl Into<String>, mend: impl Into<String>) -> Fault {
     Fault { at, what: what.into(), mend: mend.into() }
 }
 

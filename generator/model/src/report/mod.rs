@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::latency::Latency;
 use crate::histogram::Histogram;
-use crate::limit::{Limit, LimitResult};
+use crate::limit::{Broken, Limit, LimitResult, PlannedLimit};
 use crate::outcome::ErrorKind;
 use crate::plan::Plan;
 use crate::snapshot::{Counters, RequestStats, STATUS_LOWEST, Stats};
@@ -78,6 +78,27 @@ pub struct Totals {
     pub retransmits: u64,
     #[serde(default)]
     pub syn_retransmits: u64,
+    #[serde(default)]
+    pub checks: Checks,
+}
+
+/// What was asked of answers, and held or not, after the warm-up.
+#[derive(Copy, Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+pub struct Checks {
+    pub passed: u64,
+    pub failed: u64,
+}
+
+impl Checks {
+    const fn of(request: &RequestStats) -> Self {
+        Self { passed: request.checks_passed, failed: request.checks_failed }
+    }
+
+    /// Was anything asked?
+    #[must_use]
+    pub const fn are_any(self) -> bool {
+        self.passed > 0 || self.failed > 0
+    }
 }
 
 /// Of how many answers the kernel's time stamps are known.
@@ -94,9 +115,13 @@ pub struct KernelReport {
 
 #[derive(Copy, Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct RateReport {
+    /// Arrivals a second.
     pub target: Option<f64>,
-    /// Completed a second, after the warm-up.
+    /// Requests completed a second, after the warm-up.
     pub achieved: f64,
+    /// Arrivals that finished or failed a second, after the warm-up; `null` where an arrival is a request.
+    #[serde(default)]
+    pub arrivals: Option<f64>,
 }
 
 /// `null` where this build or this run has no such figure.
@@ -132,6 +157,8 @@ pub struct RequestReport {
     pub dwell: Option<Latency>,
     pub status: BTreeMap<String, u64>,
     pub errors: BTreeMap<String, u64>,
+    #[serde(default)]
+    pub checks: Checks,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -200,6 +227,8 @@ pub struct Facts<'a> {
     pub arrivals_in_flight: u64,
     pub requests_in_flight: u64,
     pub timeline: Vec<Row>,
+    /// Of each of the plan's limits, where it did not hold while the run went on.
+    pub broken: Vec<Option<Broken>>,
     pub cores: u32,
     /// Longest stretch in which a core was over the busy threshold, and the busiest core over the run.
     pub busy_for: Nanos,
@@ -224,7 +253,7 @@ impl Report {
         let all = stats.all_requests();
         let response = all.response();
         let measured_for = Nanos(facts.load_time.0.saturating_sub(plan.warmup.0));
-        let limits = check_limits(plan, stats, measured_for);
+        let limits = check_limits(plan, &facts, measured_for);
         let fault = facts.fault.clone().or_else(|| {
             let check = stats.counters.check(facts.arrivals_in_flight, facts.requests_in_flight);
             check.err().map(|error| format!("a fault of brunt's own, please report it: {error}"))
@@ -243,11 +272,8 @@ impl Report {
             },
             verdict: judge(&evidence, &Thresholds::default()),
             limits: limits.into_iter().map(|(_, result)| result).collect(),
-            totals: totals(stats, facts.arrivals_in_flight),
-            rate: RateReport {
-                target: plan.load.target_rate(),
-                achieved: per_second(stats.counters.measured, measured_for),
-            },
+            totals: totals(stats, &all, facts.arrivals_in_flight),
+            rate: rate(plan, &stats.counters, measured_for),
             latency: latencies(stats, &all, &response),
             kernel: kernel(&stats.counters),
             status: statuses(&all),
@@ -274,11 +300,35 @@ impl Report {
     }
 }
 
-fn check_limits(plan: &Plan, stats: &Stats, elapsed: Nanos) -> Vec<(Limit, LimitResult)> {
-    let default = [Limit::default_limit()];
+fn check_limits(plan: &Plan, facts: &Facts<'_>, elapsed: Nanos) -> Vec<(Limit, LimitResult)> {
+    let default = [PlannedLimit::from(Limit::default_limit())];
     let limits = if plan.limits.is_empty() { &default[..] } else { &plan.limits };
     let catalogue = plan.catalogue();
-    limits.iter().map(|limit| (limit.clone(), limit.check(stats, &catalogue, elapsed))).collect()
+    let broken = facts.broken.iter().copied().chain(std::iter::repeat(None));
+    let judged = limits.iter().zip(broken).map(|(planned, broken)| {
+        // Past the end of the load, figures are those of a run that ends, not of the target. A limit that would
+        // have aborted a run, had it not been over, is one like others.
+        let counts =
+            |broken: &Broken| broken.at <= facts.load_time && (planned.window.is_some() || facts.stopped);
+        let mut result = planned.judge(facts.stats, &catalogue, elapsed, broken.filter(counts));
+        result.aborted_at = result.aborted_at.filter(|_| facts.stopped);
+        (planned.limit.clone(), result)
+    });
+    judged.collect()
+}
+
+/// A missed limit in words.
+fn missed(limit: &Limit, result: &LimitResult, environment: &Environment) -> String {
+    let observed = match result.observed {
+        Some(value) => limit.show(value),
+        None if limit.is_of_the_kernel() && !environment.has_kernel_timing() => {
+            format!("nothing measured: kernel timing {}", environment.kernel_timing)
+        }
+        None => "nothing measured".to_owned(),
+    };
+    let stretch = result.stretch().map_or_else(String::new, |stretch| format!(" {stretch}"));
+    let end = if result.aborted_at.is_some() { "; the run was aborted for it" } else { "" };
+    format!("{} (observed {observed}{stretch}){end}", result.expression)
 }
 
 fn evidence(
@@ -289,16 +339,9 @@ fn evidence(
     limits: &[(Limit, LimitResult)],
 ) -> Evidence {
     let counters = &facts.stats.counters;
-    let missed = limits.iter().filter(|(_, result)| !result.passed).map(|(limit, result)| {
-        let observed = match result.observed {
-            Some(value) => limit.show(value),
-            None if limit.is_of_the_kernel() && !facts.environment.has_kernel_timing() => {
-                format!("nothing measured: kernel timing {}", facts.environment.kernel_timing)
-            }
-            None => "nothing measured".to_owned(),
-        };
-        format!("{} (observed {observed})", result.expression)
-    });
+    let misses = limits.iter().filter(|(_, result)| !result.passed);
+    let misses = misses.map(|(limit, result)| missed(limit, result, &facts.environment));
+    let aborted = limits.iter().any(|(_, result)| result.aborted_at.is_some());
     Evidence {
         open: plan.load.is_open(),
         core_time: Nanos(facts.load_time.0 * u64::from(facts.cores)),
@@ -324,11 +367,12 @@ fn evidence(
         denied: facts.denied.clone(),
         lost_parts: facts.lost_parts.clone(),
         host: facts.host,
-        missed_limits: missed.collect(),
+        missed_limits: misses.collect(),
         answers: all.answers(),
         in_flight: facts.requests_in_flight,
         insecure: plan.tls.as_ref().is_some_and(|tls| tls.insecure),
-        stopped: facts.stopped,
+        // Nobody but the limit stopped it.
+        stopped: facts.stopped && !aborted,
         unreachable: facts.unreachable,
         fault: None,
     }
@@ -359,7 +403,24 @@ fn kernel(counters: &Counters) -> KernelReport {
     }
 }
 
-fn totals(stats: &Stats, in_flight: u64) -> Totals {
+fn rate(plan: &Plan, counters: &Counters, measured_for: Nanos) -> RateReport {
+    let is_request = plan.script.is_single();
+    RateReport {
+        target: plan.load.target_rate(),
+        achieved: per_second(counters.measured, measured_for),
+        arrivals: (!is_request).then(|| per_second(measured_arrivals(counters), measured_for)),
+    }
+}
+
+/// Arrivals of the warm-up have ended by the end of a run, but for those that were dropped.
+const fn measured_arrivals(c: &Counters) -> u64 {
+    let of_warmup = c.scheduled.saturating_sub(c.measured_scheduled);
+    let dropped_of_warmup = c.dropped.saturating_sub(c.measured_dropped);
+    let ended = c.finished.saturating_add(c.failed_arrivals);
+    ended.saturating_sub(of_warmup.saturating_sub(dropped_of_warmup))
+}
+
+fn totals(stats: &Stats, all: &RequestStats, in_flight: u64) -> Totals {
     let c = &stats.counters;
     Totals {
         scheduled: c.scheduled,
@@ -379,6 +440,7 @@ fn totals(stats: &Stats, in_flight: u64) -> Totals {
         redirects: c.redirects,
         retransmits: c.retransmits,
         syn_retransmits: c.syn_retransmits,
+        checks: Checks::of(all),
     }
 }
 
@@ -412,6 +474,7 @@ fn requests(plan: &Plan, stats: &Stats) -> Vec<RequestReport> {
             dwell: Latency::of_any(&request.dwell),
             status: statuses(request),
             errors: errors(request),
+            checks: Checks::of(request),
         })
         .collect()
 }
@@ -428,4 +491,98 @@ fn errors(stats: &RequestStats) -> BTreeMap<String, u64> {
 
 fn per_second(count: u64, time: Nanos) -> f64 {
     if time.0 == 0 { 0.0 } else { count as f64 / time.as_secs_f64() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Inputs, compile};
+    use crate::scenario::Scenario;
+    use crate::verdict::Status;
+
+    /// A run of five seconds and nine failures in ten requests, under a limit that was broken after a time.
+    fn check(
+        (window, abort): (Option<u64>, bool),
+        (broken, stopped): (Option<u64>, bool),
+        want: (Status, &str),
+    ) {
+        let inputs = Inputs { addresses: vec!["127.0.0.1:80".parse().unwrap()], ..Inputs::default() };
+        let mut plan = compile(&Scenario::of("http://h/"), &inputs).unwrap();
+        let limit = "error_rate < 95%".parse().unwrap();
+        plan.limits = vec![PlannedLimit { limit, window: window.map(Nanos::from_secs), abort }];
+        let mut stats = Stats::new(1);
+        (0..9).for_each(|_| stats.requests[0].response_failed.record(1_000));
+        stats.requests[0].response_ok.record(1_000);
+        let facts = Facts {
+            run_id: String::new(),
+            started_at: String::new(),
+            elapsed: Nanos::from_secs(6),
+            load_time: Nanos::from_secs(5),
+            stats: &stats,
+            late_for_connections: 0,
+            arrivals_in_flight: 0,
+            requests_in_flight: 0,
+            timeline: Vec::new(),
+            broken: vec![broken.map(|seconds| Broken { at: Nanos::from_secs(seconds), observed: 1.0 })],
+            cores: 1,
+            busy_for: Nanos::ZERO,
+            busiest: 0.0,
+            host: HostPressure::default(),
+            environment: Environment::default(),
+            lost_parts: Vec::new(),
+            denied: Vec::new(),
+            stopped,
+            unreachable: false,
+            fault: None,
+        };
+        let report = Report::new(&plan, facts);
+        let reason = report.verdict.reasons.join(" | ");
+        assert_eq!((report.verdict.status, reason.as_str()), want);
+        assert_eq!(report.limits[0].passed, !reason.contains("limit missed"));
+    }
+
+    #[test]
+    fn a_limit_that_broke_is_missed_and_tells_where() {
+        use Status::{Fail, Pass, Stopped};
+        let by_user = (Stopped, "stopped by the user before its time");
+        let window = "limit missed: error_rate < 95% (observed 100.000 % in the 2s up to 4s)";
+        let aborted_window = format!("{window}; the run was aborted for it");
+        let aborted =
+            "limit missed: error_rate < 95% (observed 100.000 % in the first 4s); the run was aborted for it";
+        check((Some(2), false), (Some(4), false), (Fail, window));
+        check((Some(2), true), (Some(4), true), (Fail, &aborted_window));
+        check((None, true), (Some(4), true), (Fail, aborted));
+        check((None, true), (None, false), (Pass, ""));
+        check((None, true), (None, true), by_user);
+        // The last second of the load: there was nothing left to abort.
+        check((Some(2), true), (Some(5), false), (Fail, &window.replace("4s", "5s")));
+        check((None, true), (Some(5), false), (Pass, ""));
+        // After the load.
+        check((Some(2), false), (Some(6), false), (Pass, ""));
+        check((Some(2), true), (Some(6), false), (Pass, ""));
+    }
+
+    #[test]
+    fn arrivals_of_the_warm_up_are_left_out() {
+        let counters =
+            |(scheduled, measured_scheduled), (dropped, measured_dropped), (finished, failed_arrivals)| {
+                measured_arrivals(&Counters {
+                    scheduled,
+                    measured_scheduled,
+                    dropped,
+                    measured_dropped,
+                    finished,
+                    failed_arrivals,
+                    ..Counters::default()
+                })
+            };
+        for (got, want) in [
+            (counters((10, 10), (0, 0), (7, 2)), 9),
+            (counters((10, 6), (0, 0), (7, 2)), 5),
+            (counters((10, 6), (3, 1), (5, 1)), 4),
+            (counters((4, 0), (0, 0), (3, 0)), 0),
+        ] {
+            assert_eq!(got, want);
+        }
+    }
 }
