@@ -28,6 +28,7 @@ pub mod paused;
 pub mod port_range;
 pub mod process;
 pub mod proxy;
+pub mod recorder;
 pub mod skip;
 pub mod truth;
 mod wire;

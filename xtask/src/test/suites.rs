@@ -63,6 +63,12 @@ pub(crate) const SUITES: &[Suite] = &[
         ],
     },
     Suite {
+        name: "scenarios",
+        about: "scenario files run by the command `brunt`: what is sent, what is made of the answers, and the examples",
+        tools: &[NGINX],
+        steps: &[BUILD_BRUNT, end_to_end(&["-p", "brunt-tests", "--test", "scenarios"])],
+    },
+    Suite {
         name: "protocols",
         about: "the command `brunt` over TLS, HTTP/2 and proxies, against real servers",
         tools: &[NGINX, NGHTTPD, APACHE, TINYPROXY, MICROSOCKS],

@@ -156,6 +156,7 @@ pub(crate) enum ColorChoice {
 /// Paths: `/status/NNN` answers with that status, `/delay/20ms` waits, `/bytes/64KiB` has that size; any other
 /// answers 200. HTTP/1.1 and HTTP/2 are spoken at the same port. The origin's URL is printed on one line.
 #[derive(Args, Clone, Debug)]
+#[command(after_help = ORIGIN_SHOP)]
 pub(crate) struct OriginFlags {
     /// Address to listen at; loopback unless you say otherwise
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1", env = "BRUNT_ORIGIN_HOST")]
@@ -183,6 +184,17 @@ pub(crate) struct OriginFlags {
     #[arg(long, value_name = "FILE", env = "BRUNT_ORIGIN_KEY")]
     pub key: Option<PathBuf>,
 }
+
+/// What scenarios are tried on.
+const ORIGIN_SHOP: &str = "\
+A shop to try scenarios on, with JSON answers:
+  POST /login        user and password, as a form or JSON: a token and the cookie `session`; 401 without a password
+  GET /me            the user of that cookie, or of `Authorization: Bearer TOKEN`; else 401
+  GET /items?page=N  ten items; pages count from 1
+  GET /items/N       id, name, price and stock of an item, with an ETag
+  POST /cart         {\"item\": N} of a user with a token: 201, with id and items; else 401
+  /echo              method, path, query, headers and body of the request, whatever the method
+Nothing is remembered: tokens are computed from the user's name. Content past 64 KiB is answered with 413.";
 
 /// The outputs asked for; text on stdout where none goes there.
 pub(crate) fn outputs_or_text(asked: &[OutputSpec]) -> Result<Vec<OutputSpec>, String> {

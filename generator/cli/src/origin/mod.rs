@@ -1,6 +1,7 @@
 //! `brunt origin`: a target to try things on, over HTTP/1.1 and HTTP/2, in clear text or over TLS. Every answer is made
-//! of the path: nothing is stored, and memory does not depend on what is asked for.
+//! of its request: nothing is stored, and what is kept of a request has a limit.
 
+mod shop;
 mod tls;
 
 use std::convert::Infallible;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use brunt_model::plan::STREAMS_MAX;
 use brunt_model::units::{Bytes as Size, Nanos};
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -142,19 +144,48 @@ struct Answer {
 }
 
 async fn answer(answers: Answers, request: Request<Incoming>) -> Result<Response<Filler>, Infallible> {
-    let answer = planned(request.uri().path(), answers.delay, answers.size);
-    drain(request.into_body()).await;
+    let (head, body) = request.into_parts();
+    let path = head.uri.path();
+    let answer = planned(path, answers.delay, answers.size);
+    let of_shop = shop::serves(path);
+    let content = read(body, if of_shop { shop::BODY_MAX } else { 0 }).await;
     if answer.delay > Nanos::ZERO {
         tokio::time::sleep(Duration::from_nanos(answer.delay.0)).await;
+    }
+    if of_shop {
+        return Ok(shop_response(shop::reply(&head, content.as_deref())));
     }
     let mut response = Response::new(Filler { piece: answers.piece, left: answer.size.0 });
     *response.status_mut() = answer.status;
     Ok(response)
 }
 
-/// The connection stays usable only when the request's body has been read.
-async fn drain(mut body: Incoming) {
-    while let Some(Ok(_)) = std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {}
+fn shop_response(reply: shop::Reply) -> Response<Filler> {
+    let piece = Bytes::from(reply.content.to_string());
+    let left = piece.len() as u64;
+    let mut response = Response::new(Filler { piece, left });
+    *response.status_mut() = reply.status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    for (name, value) in reply.fields {
+        // All of them are made of tokens and numbers.
+        response.headers_mut().extend(HeaderValue::try_from(value).ok().map(|value| (name, value)));
+    }
+    response
+}
+
+/// Reads a request's content to its end, because only then the connection stays usable. `None` if it is longer than
+/// `most`, or cut off.
+async fn read(mut body: Incoming, most: usize) -> Option<Vec<u8>> {
+    let mut kept = Some(Vec::new());
+    while let Some(frame) = std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+        let Ok(frame) = frame else { return None };
+        let data = frame.into_data().unwrap_or_default();
+        kept = kept.filter(|kept| kept.len() + data.len() <= most);
+        if let Some(kept) = &mut kept {
+            kept.extend_from_slice(&data);
+        }
+    }
+    kept
 }
 
 fn planned(path: &str, delay: Nanos, size: Size) -> Answer {
@@ -181,7 +212,7 @@ fn final_status(text: &str) -> Option<StatusCode> {
     (!status.is_informational()).then_some(status)
 }
 
-/// A body of a known size, made of one shared piece.
+/// A body of a known size: one shared piece, as often as it takes.
 struct Filler {
     piece: Bytes,
     left: u64,
@@ -195,7 +226,8 @@ impl Body for Filler {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let length = usize::try_from(self.left).unwrap_or(PIECE).min(PIECE);
+        let whole = self.piece.len();
+        let length = usize::try_from(self.left).unwrap_or(whole).min(whole);
         if length == 0 {
             return Poll::Ready(None);
         }
@@ -278,6 +310,26 @@ mod tests {
         assert_eq!(answer.matches("HTTP/1.1 404 Not Found\r\n").count(), 1);
         assert!(answer.to_ascii_lowercase().contains("content-length: 200000\r\n"));
         assert_eq!(answer.rsplit("\r\n\r\n").next().unwrap().len(), 200_000);
+    }
+
+    #[test]
+    fn a_shop_is_served_and_content_past_the_limit_is_read_and_refused() {
+        let post = |content: &str, last: &str| {
+            let length = content.len();
+            format!("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n{last}\r\n{content}")
+        };
+        let longest = "e".repeat(shop::BODY_MAX);
+        let requests = [
+            post(&longest, ""),
+            post(&(longest.clone() + "e"), ""),
+            "POST /login HTTP/1.1\r\nHost: x\r\nContent-Length: 19\r\nConnection: close\r\n\r\nuser=a&password=b&c".to_owned(),
+        ];
+        let answer = exchange(&requests.concat()).to_ascii_lowercase();
+        let statuses =
+            ["http/1.1 200 ok", "http/1.1 413 payload too large"].map(|line| answer.matches(line).count());
+        assert_eq!(statuses, [2, 1], "{:.300}", answer);
+        assert!(answer.contains(&format!("\"{longest}\"")), "the echo is whole");
+        assert!(answer.contains("set-cookie: session=") && answer.contains("content-type: application/json"));
     }
 
     /// Status and length of the answers to two requests on one HTTP/2 connection.
