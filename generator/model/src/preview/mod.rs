@@ -9,7 +9,7 @@ mod visits;
 use serde::Serialize;
 
 pub use self::course::spoken_duration;
-use crate::limit::Limit;
+use crate::limit::{Limit, PlannedLimit};
 use crate::plan::Plan;
 use crate::script::{Op, Script};
 use crate::units::Nanos;
@@ -108,7 +108,8 @@ impl Preview {
             .or(load.iterations.map(|iterations| Estimate { value: iterations as f64, about: false }));
         let is_open = load.model == WorkloadModel::Open;
         let peak = Estimate { value: load.peak, about: false };
-        let limits = if plan.limits.is_empty() { &[Limit::default_limit()][..] } else { &plan.limits };
+        let usual = [PlannedLimit::from(Limit::default_limit())];
+        let limits = if plan.limits.is_empty() { &usual[..] } else { &plan.limits };
         Self {
             plan_id: plan.id.clone(),
             name: plan.name.clone(),
@@ -121,7 +122,7 @@ impl Preview {
             upload: Upload { iteration, per_second_at_peak: is_open.then(|| peak.times(iteration)) },
             load,
             warmup_ns: plan.warmup,
-            limits: limits.iter().map(|limit| limit.text().to_owned()).collect(),
+            limits: limits.iter().map(|planned| planned.limit.text().to_owned()).collect(),
         }
     }
 }
