@@ -30,7 +30,7 @@ pub(super) fn load(load: &Load, steps: usize) -> LoadPreview {
             let end = duration.unwrap_or_else(|| shape.as_ref().map_or(Nanos::ZERO, settled));
             let users = |time| shape.as_ref().map_or(*connections, |shape| shape.users.active_at(time));
             LoadPreview {
-                iterations: requests.into_iter().chain(&by_users).min().copied(),
+                iterations: requests.iter().chain(&by_users).min().copied(),
                 ..shared(f64::from(*connections), end, sampled(end, steps, |time| f64::from(users(time))))
             }
         }

@@ -1,7 +1,9 @@
-//! What a plan will do, told before it does it: its load over time, its flows, and what may be expected of them.
+//! What a plan will do, told before it does it: its load over time, its flows, and what may be expected of
+//! them.
 //!
-//! Figures are those of a run without failures. What chance or answers decide is an [`Estimate`] that says so. Sizes are
-//! those of the requests alone, as HTTP/1.1 writes them: neither TLS nor HPACK nor the packets around them count.
+//! Figures are those of a run without failures. What chance or answers decide is an [`Estimate`] that says
+//! so. Sizes are those of the requests alone, as HTTP/1.1 writes them: neither TLS nor HPACK nor the packets
+//! around them count.
 
 mod course;
 mod visits;

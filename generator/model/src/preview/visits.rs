@@ -1,14 +1,15 @@
 //! How often an iteration makes each call.
 //!
-//! Operations are blocks put one after the other, and only the ends of loops jump backwards. So one pass from the front
-//! knows how often each place is come to: what arrives at a place has been added up before it is looked at.
+//! Operations are blocks put one after the other, and only the ends of loops jump backwards. So one pass from
+//! the front knows how often each place is come to: what arrives at a place has been added up before it is
+//! looked at.
 
 use super::Estimate;
 use crate::expr::Value;
 use crate::script::{LOOPS_MAX, Op};
 
-/// The calls in their order, with how often each is made in one run through the operations. Chances of one way or the
-/// other that nobody knows count as equal, a loop whose rounds nobody knows as one round.
+/// The calls in their order, with how often each is made in one run through the operations. Chances of one
+/// way or the other that nobody knows count as equal, a loop whose rounds nobody knows as one round.
 pub(super) fn of_calls(ops: &[Op]) -> Vec<(u16, Estimate)> {
     let mut pass =
         Pass { ops, arriving: vec![0.0; ops.len() + 1], unsure_until: 0, rounds: [Some(0.0); LOOPS_MAX] };

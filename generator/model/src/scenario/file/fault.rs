@@ -60,7 +60,8 @@ impl Faults {
         self.gathered.is_empty()
     }
 
-    /// The first ones, in order of their place. What else is wrong with a secret is left out, since it may repeat it.
+    /// The first ones, in order of their place. What else is wrong with a secret is left out, since it may
+    /// repeat it.
     pub(super) fn into_first(mut self) -> Vec<Fault> {
         let of_secrets = self.gathered.iter().filter(|fault| fault.is_of_secret());
         let secrets: BTreeSet<Place> = of_secrets.map(|fault| fault.at).collect();

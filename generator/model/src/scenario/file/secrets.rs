@@ -76,8 +76,8 @@ fn value(leaf: &Leaf, key: &str, is_secret_place: bool, faults: &mut Faults) {
     }
 }
 
-/// Whether a line of a file may hold a secret, so that it is better not shown to anybody. It need not be read for that: a
-/// line may be wrong just where its secret is.
+/// Whether a line of a file may hold a secret, so that it is better not shown to anybody. It need not be read
+/// for that: a line may be wrong just where its secret is.
 #[must_use]
 pub fn may_hold_secret(line: &str) -> bool {
     let lower = line.to_ascii_lowercase();
