@@ -139,7 +139,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         if self.answers_challenge(id, answer, now) {
             return;
         }
-        if let Some(max) = self.settings.plan.redirects
+        if let Some(max) = self.redirects_of(id)
             && matches!(answer.status, 301 | 302 | 303 | 307 | 308)
         {
             self.redirected(id, answer, max, now);

@@ -205,6 +205,16 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         Next::End
     }
 
+    /// How many redirects a lane's request follows, if any.
+    #[inline]
+    pub(crate) fn redirects_of(&self, lane: LaneId) -> Option<u32> {
+        let plan = &self.settings.plan;
+        if self.settings.single || plan.redirects.is_none() {
+            return plan.redirects;
+        }
+        self.call(self.lanes.at(lane).request).redirects
+    }
+
     /// What a call may take in all.
     #[inline]
     pub(crate) fn total_ns(&self, number: u16) -> u64 {

@@ -79,7 +79,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             // Its connection may have ended before it was sent.
             if self.stamp(id, now) {
                 let request = self.lanes.at(id).request;
-                let bytes = self.requests[usize::from(request)].len();
+                let bytes = self.requests[usize::from(request)].size();
                 self.recorder.counters().bytes_out += bytes;
                 let conn = self.lanes.conn(id);
                 if let Some(stamps) = &mut self.stamps {

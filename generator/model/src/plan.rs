@@ -336,10 +336,12 @@ pub fn compile(scenario: &Scenario, inputs: &Inputs) -> Result<Plan, PlanError> 
     };
     let interval = interval(load.duration());
     let limits = match &scenario.limits[..] {
-        [] => limits::planned(&limits, interval, warmup, load.duration()).map_err(PlanError::File)?,
+        [] => limits::planned(&limits, interval, (warmup, load.duration()), scenario.load.names_a_load())
+            .map_err(PlanError::File)?,
         // Those of the command line come in place of the file's.
         limits => limits.iter().cloned().map(PlannedLimit::from).collect(),
     };
+    let of_calls = script.calls.iter().filter_map(|call| call.redirects).max();
     let mut plan = Plan {
         id: String::new(),
         name: scenario.name.clone().unwrap_or_else(|| script.first().name.clone()),
@@ -357,7 +359,7 @@ pub fn compile(scenario: &Scenario, inputs: &Inputs) -> Result<Plan, PlanError> 
         deadlines,
         body_limit: scenario.http.body_limit,
         decode: scenario.http.compressed,
-        redirects: scenario.http.redirects,
+        redirects: of_calls.max(scenario.http.redirects),
         ok_status: scenario.http.ok_status.clone(),
         warmup,
         seed: scenario.seed,

@@ -32,7 +32,7 @@ impl Outgoing {
     /// Its bytes, where they are known before it is encoded.
     #[inline]
     #[must_use]
-    pub fn len(&self) -> u64 {
+    pub fn size(&self) -> u64 {
         match self {
             Self::One(wire) => wire.bytes.len() as u64,
             Self::Two(request) => request.body.len() as u64,
@@ -62,6 +62,10 @@ impl Context {
 
 /// The protocol's own machine.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a run has one kind; the smaller one must not cost a way through memory"
+)]
 pub enum Http {
     One(One),
     Two(Box<Client>),

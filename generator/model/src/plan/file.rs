@@ -34,6 +34,7 @@ pub(super) fn of_file(
         multiplexed: scenario.http.version == HttpVersion::Http2,
         closes: !scenario.http.keep_alive,
         compressed: scenario.http.compressed,
+        redirects: scenario.http.redirects,
         secrets_in_clear: source.secrets_in_clear,
         tags: &source.tags,
         exclude_tags: &source.exclude_tags,

@@ -5,12 +5,13 @@ use crate::limit::{LIVE_INTERVALS_MAX, LIVE_LIMITS_MAX, PlannedLimit, WINDOW_INT
 use crate::scenario::file::{Fault, LimitSpec, Located, Place};
 use crate::units::Nanos;
 
-/// Fits limits to the intervals of a run. What is no multiple of an interval becomes the next one.
+/// Fits limits to the intervals of a run. What is no multiple of an interval becomes the next one. `is_other_load`: the load
+/// is not the file's, so what is too long for it is no fault of the file, and is judged over the whole run.
 pub(super) fn planned(
     specs: &[Located<LimitSpec>],
     interval: Nanos,
-    warmup: Nanos,
-    duration: Option<Nanos>,
+    (warmup, duration): (Nanos, Option<Nanos>),
+    is_other_load: bool,
 ) -> Result<Vec<PlannedLimit>, Vec<Fault>> {
     // An interval that begins in the warm-up is of no window, and neither is one that the load does not fill.
     let measured = duration.map(|duration| {
@@ -21,6 +22,8 @@ pub(super) fn planned(
     let (mut live, mut intervals) = (0, 0u64);
     for Located { value: spec, at } in specs {
         let window = spec.window.map(|window| (window, window.0.div_ceil(interval.0)));
+        let window =
+            window.filter(|(_, count)| !is_other_load || measured.is_none_or(|measured| *count <= measured));
         if let Some((window, count)) = window
             && let Err(fault) = fits(*at, window, count, interval, measured)
         {
@@ -94,7 +97,7 @@ mod tests {
     ) {
         let (warmup, run) = (Nanos::from_millis(warmup_ms), run_ms.map(Nanos::from_millis));
         let specs = located(vec![spec(None, false), spec(Some(window_ms), true)]);
-        let got = planned(&specs, Nanos::from_secs(interval), warmup, run);
+        let got = planned(&specs, Nanos::from_secs(interval), (warmup, run), false);
         let got = got.map(|planned| (planned[0].window, planned[1].window));
         let got = got.map_err(|faults| faults.iter().map(Fault::to_string).collect::<Vec<_>>());
         let want = want.map(|seconds| (None, Some(Nanos::from_secs(seconds))));
@@ -163,7 +166,7 @@ mod tests {
     #[test]
     fn there_is_an_end_to_what_is_judged_all_the_time() {
         let line = |specs| {
-            planned(&located(specs), SECOND, Nanos::ZERO, None)
+            planned(&located(specs), SECOND, (Nanos::ZERO, None), false)
                 .map(|planned| planned.len())
                 .map_err(|faults| faults[0].at.line)
         };

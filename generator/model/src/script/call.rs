@@ -25,6 +25,8 @@ pub struct Call {
     pub draft: Option<Draft>,
     /// What it may take in all, where that is not the plan's.
     pub total: Option<Nanos>,
+    /// Redirects that it follows; `None` leaves them alone.
+    pub redirects: Option<u32>,
     /// Statuses that count as completed; empty leaves it to the plan.
     pub ok_status: Vec<StatusRange>,
     /// The status is none of those that count as failed: a check speaks of it.
@@ -48,6 +50,7 @@ pub struct Draft {
 
 /// Who a request is signed by, or asked for by a challenge.
 #[derive(Clone, Debug, Serialize)]
+#[expect(clippy::large_enum_variant, reason = "there are as few as calls with credentials")]
 pub enum Signer {
     /// RFC 7616: user and password.
     Digest { user: Expr, password: Expr },
@@ -105,6 +108,7 @@ impl Call {
             request,
             draft: None,
             total: None,
+            redirects: None,
             ok_status: Vec::new(),
             judges_status: false,
             checks: Vec::new(),
@@ -115,7 +119,11 @@ impl Call {
     /// The same each time, and nothing special about its answer.
     #[must_use]
     pub fn is_plain(&self) -> bool {
-        self.draft.is_none() && self.total.is_none() && self.ok_status.is_empty() && !self.looks_at_answer()
+        self.draft.is_none()
+            && self.total.is_none()
+            && self.redirects.is_none()
+            && self.ok_status.is_empty()
+            && !self.looks_at_answer()
     }
 
     #[must_use]

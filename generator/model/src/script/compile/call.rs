@@ -62,6 +62,7 @@ impl Compiler<'_> {
             request: made.0,
             draft: (!made.1).then_some(draft),
             total: request.total_timeout,
+            redirects: request.redirects.or(self.frame.redirects).filter(|redirects| *redirects > 0),
             ok_status: request.ok_status.clone(),
             judges_status,
             checks,
@@ -72,10 +73,7 @@ impl Compiler<'_> {
 
     /// What files can say of a request and runs cannot do.
     fn refuse_left_out(&mut self, request: &file::Request, at: Place) {
-        for (is_there, what) in [
-            (request.target.is_some(), "a second target"),
-            (request.redirects.is_some(), "redirects of one request"),
-        ] {
+        for (is_there, what) in [(request.target.is_some(), "a second target")] {
             if is_there {
                 self.fault(at, format!("{what} cannot be had yet"), "set it under `http:` for all");
             }

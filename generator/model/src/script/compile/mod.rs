@@ -36,6 +36,8 @@ pub struct Frame<'a> {
     pub closes: bool,
     /// Content codings are asked for and undone.
     pub compressed: bool,
+    /// Redirects that requests follow, unless they say otherwise.
+    pub redirects: Option<u32>,
     /// Secrets may go to other hosts without TLS.
     pub secrets_in_clear: bool,
     /// Flows and requests with one of these tags only; empty means all.
@@ -120,6 +122,9 @@ impl<'a> Compiler<'a> {
         let file = self.file;
         let places = [
             (file.targets.first().map(|(name, _)| name.at), "a second target"),
+            (file.http.tls.ca.as_ref().map(|file| file.at), "`ca` (give --cacert)"),
+            (file.http.tls.cert.as_ref().map(|file| file.at), "`cert` (give --cert)"),
+            (file.http.tls.key.as_ref().map(|file| file.at), "`key` (give --key)"),
             (file.on_stop.first().map(|step| step.at), "`on_stop`"),
             (file.setup.first().map(|step| step.at), "`setup`"),
             (file.teardown.first().map(|step| step.at), "`teardown`"),
