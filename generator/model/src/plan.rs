@@ -266,7 +266,7 @@ impl Plan {
     /// What limits can name.
     #[must_use]
     pub fn catalogue(&self) -> Catalogue {
-        Catalogue { names: self.script.names.clone(), tags: self.script.tags.clone() }
+        self.script.catalogue()
     }
 
     /// Names of the requests, by the index used in [`crate::snapshot::Stats`].
@@ -336,7 +336,10 @@ pub fn compile(scenario: &Scenario, inputs: &Inputs) -> Result<Plan, PlanError> 
     };
     let interval = interval(load.duration());
     let limits = match &scenario.limits[..] {
-        [] => limits::planned(&limits, interval, (warmup, load.duration()), scenario.load.names_a_load())
+        [] => limits::known(&limits, &script.catalogue())
+            .and_then(|()| {
+                limits::planned(&limits, interval, (warmup, load.duration()), scenario.load.names_a_load())
+            })
             .map_err(PlanError::File)?,
         // Those of the command line come in place of the file's.
         limits => limits.iter().cloned().map(PlannedLimit::from).collect(),

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::expr::{Expr, Value};
 use crate::feeder::Table;
+use crate::limit::Catalogue;
 use crate::request::Request;
 use crate::scenario::file::{OnEnd, Pick};
 use crate::units::Nanos;
@@ -144,6 +145,12 @@ impl Script {
             && matches!(flow.steps[..], [Op::Call(0)])
             && self.on_start.is_empty()
             && !self.cookies
+    }
+
+    /// What limits can name.
+    #[must_use]
+    pub fn catalogue(&self) -> Catalogue {
+        Catalogue { names: self.names.clone(), tags: self.tags.clone() }
     }
 
     /// The first call's request: what a quick run sends.

@@ -1,9 +1,22 @@
 //! The limits of a scenario file, in whole intervals of the run that they are to judge.
 
 use super::file::fault;
-use crate::limit::{LIVE_INTERVALS_MAX, LIVE_LIMITS_MAX, PlannedLimit, WINDOW_INTERVALS_MAX};
+use crate::limit::{Catalogue, LIVE_INTERVALS_MAX, LIVE_LIMITS_MAX, PlannedLimit, WINDOW_INTERVALS_MAX};
 use crate::scenario::file::{Fault, LimitSpec, Located, Place};
 use crate::units::Nanos;
+
+/// Do requests have the names and tags that limits speak of?
+pub(super) fn known(specs: &[Located<LimitSpec>], catalogue: &Catalogue) -> Result<(), Vec<Fault>> {
+    let faults: Vec<_> = specs
+        .iter()
+        .filter_map(|spec| {
+            let wrong = spec.value.that.resolve(catalogue).err()?;
+            let (what, mend) = wrong.split_once("; ").unwrap_or((&wrong, "name one that a request has"));
+            Some(fault(spec.at, what, mend))
+        })
+        .collect();
+    if faults.is_empty() { Ok(()) } else { Err(faults) }
+}
 
 /// Fits limits to the intervals of a run. What is no multiple of an interval becomes the next one. `is_other_load`: the load
 /// is not the file's, so what is too long for it is no fault of the file, and is judged over the whole run.
@@ -131,10 +144,8 @@ mod tests {
         let wrong = compiled("6s", |_| {}).unwrap_err();
         assert!(wrong.starts_with("5:5: a window of 6.00 s is longer than what is measured"), "{wrong}");
         let short = |scenario: &mut Scenario| scenario.load.duration = Some(Nanos::from_secs(1));
-        assert!(
-            compiled("2s", short).unwrap_err().starts_with("5:5: "),
-            "the flag's load is the one that counts"
-        );
+        let planned = compiled("2s", short).unwrap();
+        assert_eq!(planned[1].window, None, "a run that flags made shorter is judged as a whole");
     }
 
     #[test]
