@@ -14,6 +14,7 @@ mod output;
 mod report;
 mod run;
 mod terminal;
+mod tui;
 
 use std::process::ExitCode;
 

@@ -50,7 +50,7 @@ fn render(report: &Report, format: Format, coloured: bool) -> String {
 }
 
 /// Text from outside without anything that moves a cursor or turns the reading direction.
-fn clean(text: &str) -> Cow<'_, str> {
+pub(crate) fn clean(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_unsafe) {
         return Cow::Borrowed(text);
     }

@@ -15,6 +15,7 @@ use super::progress::Progress;
 use crate::engine::{Loss, Seen};
 use crate::host::clock::monotonic_nanos;
 use crate::host::pressure::PressureGauge;
+use crate::tui::{Load, View};
 
 /// How often the whole engine is looked at.
 const LOOK_EVERY: Nanos = Nanos::from_millis(100);
@@ -26,6 +27,8 @@ pub(crate) struct Watch {
     busy: Busy,
     pressure: PressureGauge,
     progress: Progress,
+    /// In place of the progress line, once the run has begun.
+    view: Option<View>,
     refused: Option<String>,
     looked: Nanos,
     /// What the engine says of its jail.
@@ -43,13 +46,14 @@ pub(crate) struct Observed {
 }
 
 impl Watch {
-    pub(crate) fn new(plan: &Plan, cores: &[CoreId], progress: Progress) -> Self {
+    pub(crate) fn new(plan: &Plan, cores: &[CoreId], progress: Progress, view: Option<View>) -> Self {
         Self {
             ledger: Ledger::new(plan.request_names().len()),
             timeline: Timeline::new(plan, cores.len()),
             busy: Busy::default(),
             pressure: PressureGauge::new(cores),
             progress,
+            view,
             refused: None,
             looked: Nanos::ZERO,
             jail: None,
@@ -58,10 +62,18 @@ impl Watch {
 
     pub(crate) fn see(&mut self, seen: &Seen<'_>) {
         match seen {
-            Seen::Started { process, threads } => self.pressure.begin(*process, threads),
+            Seen::Started { process, threads } => {
+                self.pressure.begin(*process, threads);
+                self.begin_view();
+            }
             Seen::Interval(snapshot) => self.add(snapshot),
             Seen::Jailed(text) => self.jail = Some((*text).to_owned()),
-            Seen::Turn => self.look(),
+            Seen::Turn => {
+                self.look();
+                if let Some(view) = &mut self.view {
+                    view.turn(monotonic_nanos());
+                }
+            }
         }
     }
 
@@ -88,12 +100,31 @@ impl Watch {
         }
         self.busy.add(snapshot.core, &snapshot.time);
         if let Some(row) = self.timeline.add(snapshot) {
-            self.progress.show(row);
+            match &mut self.view {
+                Some(view) => {
+                    let load = Load { busy_for: self.busy.longest(), busiest: self.busy.busiest() };
+                    view.add(row, self.ledger.total(), load);
+                }
+                None => self.progress.show(row),
+            }
             self.look();
         }
     }
 
-    pub(crate) fn clear_progress(&self) {
+    /// Where the terminal cannot be taken, the progress line goes on.
+    fn begin_view(&mut self) {
+        let Some(view) = &mut self.view else { return };
+        self.progress.clear();
+        if let Err(error) = view.begin(monotonic_nanos()) {
+            self.view = None;
+            self.progress.resume();
+            self.progress.note(&format!("note: no terminal view ({error}); --no-tui leaves it out"));
+        }
+    }
+
+    /// Leaves the terminal as it was.
+    pub(crate) fn end_progress(&mut self) {
+        self.view = None;
         self.progress.clear();
     }
 
@@ -211,7 +242,7 @@ mod tests {
 
     fn observe(snapshots: &[Snapshot], counted: u64) -> Observed {
         let plan = plan();
-        let mut watch = Watch::new(&plan, &[CoreId(0), CoreId(1)], Progress::new(&plan, false));
+        let mut watch = Watch::new(&plan, &[CoreId(0), CoreId(1)], Progress::new(&plan, false), None);
         watch.look();
         watch.see(&Seen::Started { process: 1, threads: &[1, 2] });
         watch.look();
@@ -243,7 +274,7 @@ mod tests {
     #[test]
     fn what_was_under_way_is_lost_with_the_engine() {
         let plan = plan();
-        let mut watch = Watch::new(&plan, &[CoreId(0)], Progress::new(&plan, false));
+        let mut watch = Watch::new(&plan, &[CoreId(0)], Progress::new(&plan, false), None);
         let mut one = snapshot(0, 0, 1);
         let c = &mut one.stats.counters;
         (c.scheduled, c.started, c.finished, c.completed, c.dropped) = (20, 15, 9, 9, 2);
