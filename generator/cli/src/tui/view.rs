@@ -25,6 +25,8 @@ const TABLE_SHARE: u16 = 3;
 /// Kinds of errors named; the rest is a count.
 const KINDS_MAX: usize = 3;
 
+const KEYS: &str = "q stop  ? help";
+
 /// How the model is shown.
 #[derive(Copy, Clone, Debug)]
 pub(crate) struct Look {
@@ -62,7 +64,7 @@ pub(crate) fn draw(frame: &mut Frame<'_>, model: &Model, look: Look) {
     frame.render_widget(Paragraph::new(figures_of(model)), figures);
     frame.render_widget(errors_of(model, look), errors);
     draw_middle(frame, middle, model, look);
-    frame.render_widget(Paragraph::new(keys_of(model, look)), keys);
+    frame.render_widget(Paragraph::new(note_of(look.stop).unwrap_or(KEYS)), keys);
 }
 
 fn draw_head(frame: &mut Frame<'_>, area: Rect, model: &Model) {
@@ -137,7 +139,7 @@ fn draw_middle(frame: &mut Frame<'_>, area: Rect, model: &Model, look: Look) {
     let [upper, lower] =
         Layout::vertical([Constraint::Fill(1), Constraint::Length(table_height)]).areas(area);
     if look.help {
-        frame.render_widget(help(model), upper);
+        frame.render_widget(help(), upper);
     } else {
         let [left, right] = Layout::horizontal([Constraint::Fill(1), Constraint::Fill(1)]).areas(upper);
         draw_rates(frame, left, model, look);
@@ -230,31 +232,17 @@ fn table<'a>(model: &'a Model, look: Look) -> Table<'a> {
     Table::new(rows, widths).header(header)
 }
 
-fn help(model: &Model) -> Paragraph<'static> {
-    let mut lines = vec![
+fn help() -> Paragraph<'static> {
+    let lines = [
         "q, Ctrl-C  stop: wait for the answers under way; again: at once",
         "?          this help, and back",
         "",
         "done       requests completed a second",
-        "time       from when a request was meant to be sent to its answer",
-        "kernel     from the request leaving this host to its answer",
+        "p50, p99   of the time from when a request was meant to be sent to its answer",
+        "kernel     of the time from the request leaving this host to its answer",
         "lag        how late requests were sent",
     ];
-    if model.is_open {
-        lines.insert(1, RATE_HELP);
-    }
-    let lines: Vec<_> = lines.into_iter().map(Line::from).collect();
-    Paragraph::new(lines).block(Block::bordered().title("help"))
-}
-
-const RATE_HELP: &str = "+ -        10 % of the target rate more, or less";
-
-fn keys_of(model: &Model, look: Look) -> String {
-    let keys = if model.is_open { "q stop  + - rate  ? help" } else { "q stop  ? help" };
-    match note_of(look.stop) {
-        Some(note) => note.to_owned(),
-        None => keys.to_owned(),
-    }
+    Paragraph::new(lines.map(Line::from).to_vec()).block(Block::bordered().title("help"))
 }
 
 /// What a press of the switch led to.
@@ -328,11 +316,10 @@ mod tests {
         let usual = (80, 24);
         check(&open, PLAIN, (59, 16), &["20/30 s  81/100 req/s"], &["verdict", "q stop"]);
         check(&open, PLAIN, (60, 15), &["20/30 s  81/100 req/s"], &["verdict", "q stop"]);
-        check(&closed, PLAIN, usual, &["81 req/s", "⠒ done", "q stop  ? help"], &["target", "+ -"]);
+        check(&closed, PLAIN, usual, &["81 req/s", "⠒ done", "q stop  ? help"], &["target"]);
         check(&fresh, PLAIN, usual, &["no reason to doubt", "waiting for the first interval"], &["NaN"]);
         check(&fresh, PLAIN, (10, 1), &["waiting"], &["verdict"]);
-        check(&open, Look { help: true, ..PLAIN }, usual, &["+ -        10 % of", "this help"], &["• p50"]);
-        check(&closed, Look { help: true, ..PLAIN }, usual, &["this help"], &["10 % of"]);
+        check(&open, Look { help: true, ..PLAIN }, usual, &["this help", "again: at once"], &["⠒ p99"]);
         check(&open, Look { stop: Stop::Drain, ..PLAIN }, usual, &["once more stops at once"], &["q stop"]);
         check(&open, Look { stop: Stop::Now, ..PLAIN }, (20, 1), &["stopping at once"], &["req/s"]);
     }
