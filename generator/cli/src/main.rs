@@ -17,6 +17,7 @@ mod preview;
 mod report;
 mod run;
 mod terminal;
+mod tui;
 
 use std::process::ExitCode;
 

@@ -17,10 +17,24 @@ pub(crate) fn is_watched() -> bool {
     std::io::stderr().is_terminal()
 }
 
+/// Is there one who can be shown more than lines, now?
+pub(crate) fn is_viewable() -> bool {
+    let is_dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
+    is_watched() && !is_dumb && crate::tui::is_ours()
+}
+
 /// Does text on stdout get colour?
 pub(crate) fn is_coloured(choice: ColorChoice) -> bool {
-    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    wants_colour(choice, no_color, std::io::stdout().is_terminal())
+    wants_colour(choice, is_colour_refused(), std::io::stdout().is_terminal())
+}
+
+/// Does the terminal view, which is on stderr?
+pub(crate) fn is_view_coloured(choice: ColorChoice) -> bool {
+    wants_colour(choice, is_colour_refused(), is_watched())
+}
+
+fn is_colour_refused() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }
 
 /// `NO_COLOR` (no-color.org) speaks only where the user did not.

@@ -23,11 +23,10 @@ const fn value(long: &'static str, env: &'static str) -> Later {
     Later { long, env, takes_value: true }
 }
 
-const LATER: [Later; 5] = [
+const LATER: [Later; 4] = [
     value("form", "BRUNT_FORM"),
     flag("cookies", "BRUNT_COOKIES"),
     flag("once", "BRUNT_ONCE"),
-    flag("tui", "BRUNT_TUI"),
     value("controller", "BRUNT_CONTROLLER"),
 ];
 

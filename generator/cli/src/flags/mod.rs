@@ -243,7 +243,6 @@ mod tests {
             "--form a=b",
             "--cookies",
             "--once",
-            "--tui",
             "-o html=x",
             "-o ndjson",
             "-o locust",
@@ -258,7 +257,8 @@ mod tests {
 
     #[test]
     fn what_costs_nothing_to_accept_is_accepted() {
-        for typed in ["--no-tui", "--kernel off", "--kernel on", "--guard off", "--allow 10.0.0.0/8:80,[::1]"]
+        for typed in
+            ["--no-tui", "--tui", "--kernel off", "--kernel on", "--guard off", "--allow 10.0.0.0/8:80,[::1]"]
         {
             let words = ["brunt", "run"].into_iter().chain(typed.split(' ')).chain(["http://h/"]);
             assert!(Cli::try_parse_from(words).is_ok(), "{typed}");

@@ -201,7 +201,10 @@ pub(crate) struct JudgeFlags {
     /// Name of the run; method and path by default
     #[arg(long, value_name = "NAME", env = "BRUNT_NAME")]
     pub name: Option<String>,
-    /// Keep to the progress line, as this build always does
+    /// Watch the run on the whole terminal, however short it is; by default if it lasts longer than 5 s
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "BRUNT_TUI")]
+    pub tui: bool,
+    /// Keep to the progress line
     #[arg(long, value_parser = BoolishValueParser::new(), env = "BRUNT_NO_TUI")]
     pub no_tui: bool,
 }

@@ -3,7 +3,7 @@
 pub(crate) mod addresses;
 pub(crate) mod file;
 mod key_log;
-mod progress;
+pub(crate) mod progress;
 pub(crate) mod resolve;
 mod secrets;
 mod setup;
@@ -28,6 +28,7 @@ use crate::exit::{Ending, Exit};
 use crate::flags::{RunFlags, outputs_or_text};
 use crate::host::identity;
 use crate::kernel::{self, Kernel, KernelEnd, Wanted};
+use crate::tui::{Hold, View, Wish};
 use crate::{output, terminal};
 
 /// Runs the load that the flags ask for and writes its report.
@@ -54,13 +55,19 @@ pub(crate) fn run(flags: &RunFlags) -> Result<Exit, CommandError> {
     let run_id = identity::run_id().map_err(CommandError::system("drawing a run id"))?;
     let progress = Progress::new(&prepared.plan, terminal::is_watched());
     let stop = StopSwitch::default();
-    let signals = SignalWatch::begin(stop.clone(), progress.clone())
+    let hold = Hold::default();
+    let wish = Wish { tui: flags.judge.tui, no_tui: flags.judge.no_tui, is_able: terminal::is_viewable() };
+    let view = wish.wants_view(prepared.plan.load.duration()).then(|| {
+        let coloured = terminal::is_view_coloured(flags.output.color);
+        View::new(&prepared.plan, stop.clone(), hold.clone(), coloured)
+    });
+    let signals = SignalWatch::begin(stop.clone(), progress.clone(), hold, view.is_some())
         .map_err(CommandError::system("installing handlers for SIGINT and SIGTERM"))?;
     let started_at = identity::now();
     let cores = prepared.parts.cores.len();
     let mut kernel = Kernel::begin(&wanted, &prepared.plan, cores).map_err(CommandError::Refused)?;
     let (finished, observed, key_lines_lost) =
-        execute(&prepared, &inputs, (&mut kernel, &wanted), &stop, progress)?;
+        execute(&prepared, &inputs, (&mut kernel, &wanted), &stop, (progress, view))?;
     let key_log = tls.key_log.inspect(|log| log.lose(key_lines_lost));
     key_log.and_then(|log| log.notice()).iter().for_each(|notice| terminal::say(notice));
 
@@ -78,7 +85,7 @@ fn execute(
     inputs: &Inputs,
     (kernel, wanted): (&mut Kernel, &Wanted),
     stop: &StopSwitch,
-    progress: Progress,
+    (progress, view): (Progress, Option<View>),
 ) -> Result<(Finished, Observed, u64), CommandError> {
     let Prepared { scenario, plan, parts, .. } = prepared;
     let unix_socket = plan.endpoints.iter().find_map(|endpoint| match endpoint {
@@ -88,7 +95,7 @@ fn execute(
     let mut engine = Supervisor::spawn(Inherited { memory: &kernel.memory, unix_socket })?;
     kernel.enter(engine.process(), wanted).map_err(CommandError::Refused)?;
     let job = Job { scenario, inputs, plan, parts, memory: kernel.mapped() };
-    let mut watch = Watch::new(plan, &parts.cores, stop.clone(), progress);
+    let mut watch = Watch::new(plan, &parts.cores, stop.clone(), progress, view);
     let mut see = |seen: Seen<'_>| {
         watch.see(&seen);
         if kernel.turn() {
@@ -98,7 +105,7 @@ fn execute(
         }
     };
     let ending = engine.send(&job).and_then(|()| engine.follow(&job, stop, &mut see));
-    watch.clear_progress();
+    watch.end_progress();
     match ending.map_err(CommandError::Engine)? {
         EngineEnding::Finished(finished, key_lines_lost) => {
             let observed = watch.finish(&finished.total);

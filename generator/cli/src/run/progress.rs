@@ -49,12 +49,18 @@ impl Progress {
         }
     }
 
+    /// Goes on after [`Progress::clear`].
+    pub(crate) fn resume(&self) {
+        self.line.reset();
+    }
+
     pub(crate) fn clear(&self) {
         self.line.finish_and_clear();
     }
 }
 
-fn line_of(row: &Row, elapsed: Nanos, duration: Option<Nanos>) -> String {
+/// One interval in a line.
+pub(crate) fn line_of(row: &Row, elapsed: Nanos, duration: Option<Nanos>) -> String {
     let seconds = |time: Nanos| Duration::from_nanos(time.0).as_secs();
     let of_duration = duration.map_or_else(String::new, |duration| format!("/{}", seconds(duration)));
     let of_target = row.target.map_or_else(String::new, |target| format!("/{target:.0}"));

@@ -1,15 +1,17 @@
 //! SIGINT and SIGTERM: the first drains, the second stops at once, a third ends the process as if nobody listened.
+//! Whatever ends the process gives the terminal back before.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::thread::JoinHandle;
 
 use brunt_engine::StopSwitch;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::{Handle, Signals};
 
 use super::progress::Progress;
 use crate::exit::Signal;
+use crate::tui::Hold;
 
 /// Listens from its making to its end.
 pub(crate) struct SignalWatch {
@@ -19,28 +21,40 @@ pub(crate) struct SignalWatch {
 }
 
 impl SignalWatch {
-    /// Presses the switch for each signal and tells the person what that means.
-    pub(crate) fn begin(stop: StopSwitch, progress: Progress) -> std::io::Result<Self> {
-        let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    /// Presses the switch for each signal and tells the person what that means. A view, which would have the terminal
+    /// by `hold`, says it itself, and must not be left on the screen by other signals either.
+    pub(crate) fn begin(
+        stop: StopSwitch,
+        progress: Progress,
+        hold: Hold,
+        viewed: bool,
+    ) -> std::io::Result<Self> {
+        let fatal: &[i32] = if viewed { &[SIGHUP, SIGQUIT] } else { &[] };
+        let mut signals = Signals::new(fatal.iter().chain(&[SIGINT, SIGTERM]))?;
         let handle = signals.handle();
         let first = Arc::new(AtomicI32::new(0));
         let seen = Arc::clone(&first);
         let listen = move || {
-            for (count, signal) in (1u32..).zip(signals.forever()) {
-                match count {
+            let tell = |text: &str| {
+                if !hold.is_taken() {
+                    progress.note(text);
+                }
+            };
+            let mut presses = 0;
+            for signal in signals.forever() {
+                presses += 1;
+                match presses {
+                    _ if signal == SIGHUP || signal == SIGQUIT => end_by(signal, &hold),
                     1 => {
                         seen.store(signal, Ordering::Relaxed);
                         stop.press();
-                        progress.note("stopping: waiting for the answers under way; once more stops at once");
+                        tell("stopping: waiting for the answers under way; once more stops at once");
                     }
                     2 => {
                         stop.press();
-                        progress.note("stopping at once");
+                        tell("stopping at once");
                     }
-                    _ => {
-                        // It ends the process; if it could not, the run would end all the same.
-                        let _ = signal_hook::low_level::emulate_default_handler(signal);
-                    }
+                    _ => end_by(signal, &hold),
                 }
             }
         };
@@ -66,4 +80,10 @@ impl Drop for SignalWatch {
             let _ = thread.join();
         }
     }
+}
+
+/// Ends this process as if nobody listened; if it could not, the run would end all the same.
+fn end_by(signal: i32, hold: &Hold) {
+    hold.release();
+    let _ = signal_hook::low_level::emulate_default_handler(signal);
 }

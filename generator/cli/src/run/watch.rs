@@ -16,6 +16,7 @@ use super::progress::Progress;
 use crate::engine::{Loss, Seen};
 use crate::host::clock::monotonic_nanos;
 use crate::host::pressure::PressureGauge;
+use crate::tui::{Load, View};
 
 /// How often the whole engine is looked at.
 const LOOK_EVERY: Nanos = Nanos::from_millis(100);
@@ -29,6 +30,8 @@ pub(crate) struct Watch {
     busy: Busy,
     pressure: PressureGauge,
     progress: Progress,
+    /// In place of the progress line, once the run has begun.
+    view: Option<View>,
     refused: Option<String>,
     looked: Nanos,
     /// What the engine says of its jail.
@@ -49,7 +52,13 @@ pub(crate) struct Observed {
 
 impl Watch {
     /// `stop` is pressed once if a limit asks for that.
-    pub(crate) fn new(plan: &Plan, cores: &[CoreId], stop: StopSwitch, progress: Progress) -> Self {
+    pub(crate) fn new(
+        plan: &Plan,
+        cores: &[CoreId],
+        stop: StopSwitch,
+        progress: Progress,
+        view: Option<View>,
+    ) -> Self {
         Self {
             ledger: Ledger::new(plan.request_names().len()),
             timeline: Timeline::new(plan, cores.len()),
@@ -58,6 +67,7 @@ impl Watch {
             busy: Busy::default(),
             pressure: PressureGauge::new(cores),
             progress,
+            view,
             refused: None,
             looked: Nanos::ZERO,
             jail: None,
@@ -66,10 +76,18 @@ impl Watch {
 
     pub(crate) fn see(&mut self, seen: &Seen<'_>) {
         match seen {
-            Seen::Started { process, threads } => self.pressure.begin(*process, threads),
+            Seen::Started { process, threads } => {
+                self.pressure.begin(*process, threads);
+                self.begin_view();
+            }
             Seen::Interval(snapshot) => self.add(snapshot),
             Seen::Jailed(text) => self.jail = Some((*text).to_owned()),
-            Seen::Turn => self.look(),
+            Seen::Turn => {
+                self.look();
+                if let Some(view) = &mut self.view {
+                    view.turn(monotonic_nanos());
+                }
+            }
         }
     }
 
@@ -96,7 +114,13 @@ impl Watch {
         }
         self.busy.add(snapshot.core, &snapshot.time);
         if let Some(closed) = self.timeline.add(snapshot) {
-            self.progress.show(&closed.row);
+            match &mut self.view {
+                Some(view) => {
+                    let load = Load { busy_for: self.busy.longest(), busiest: self.busy.busiest() };
+                    view.add(&closed.row, self.ledger.total(), load);
+                }
+                None => self.progress.show(&closed.row),
+            }
             self.judge(&closed);
             self.look();
         }
@@ -110,7 +134,20 @@ impl Watch {
         }
     }
 
-    pub(crate) fn clear_progress(&self) {
+    /// Where the terminal cannot be taken, the progress line goes on.
+    fn begin_view(&mut self) {
+        let Some(view) = &mut self.view else { return };
+        self.progress.clear();
+        if let Err(error) = view.begin(monotonic_nanos()) {
+            self.view = None;
+            self.progress.resume();
+            self.progress.note(&format!("note: no terminal view ({error}); --no-tui leaves it out"));
+        }
+    }
+
+    /// Leaves the terminal as it was.
+    pub(crate) fn end_progress(&mut self) {
+        self.view = None;
         self.progress.clear();
     }
 
@@ -234,10 +271,13 @@ mod tests {
         Snapshot { seq, tick: seq, stats, time, connections: 1, ..Snapshot::blank(0, core, 0) }
     }
 
+    fn watch_of(plan: &Plan, cores: &[CoreId]) -> Watch {
+        Watch::new(plan, cores, StopSwitch::default(), Progress::new(plan, false), None)
+    }
+
     fn observe(snapshots: &[Snapshot], counted: u64) -> Observed {
         let plan = plan();
-        let mut watch =
-            Watch::new(&plan, &[CoreId(0), CoreId(1)], StopSwitch::default(), Progress::new(&plan, false));
+        let mut watch = watch_of(&plan, &[CoreId(0), CoreId(1)]);
         watch.look();
         watch.see(&Seen::Started { process: 1, threads: &[1, 2] });
         watch.look();
@@ -274,7 +314,7 @@ mod tests {
         let limits = vec![PlannedLimit { abort: true, ..limit.into() }];
         let (plan, stop) = (Plan { limits, ..plan() }, StopSwitch::default());
         (0..pressed as u8).for_each(|_| stop.press());
-        let mut watch = Watch::new(&plan, &[CoreId(0)], stop.clone(), Progress::new(&plan, false));
+        let mut watch = Watch::new(&plan, &[CoreId(0)], stop.clone(), Progress::new(&plan, false), None);
         for (seq, &(completed, failed)) in (0..).zip(seconds) {
             let mut one = snapshot(0, seq, 1);
             let request = &mut one.stats.requests[0];
@@ -299,7 +339,7 @@ mod tests {
     #[test]
     fn what_was_under_way_is_lost_with_the_engine() {
         let plan = plan();
-        let mut watch = Watch::new(&plan, &[CoreId(0)], StopSwitch::default(), Progress::new(&plan, false));
+        let mut watch = watch_of(&plan, &[CoreId(0)]);
         let mut one = snapshot(0, 0, 1);
         let c = &mut one.stats.counters;
         (c.scheduled, c.started, c.finished, c.completed, c.dropped) = (20, 15, 9, 9, 2);
