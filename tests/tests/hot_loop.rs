@@ -8,7 +8,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use brunt_engine::{Event, Io, Pace, Parts, StopSwitch};
+use brunt_engine::{Controls, Event, Io, Pace, Parts};
 use brunt_loader::timing::Timing;
 use brunt_model::plan::{Inputs, compile};
 use brunt_model::scenario::{HttpVersion, Scenario};
@@ -128,7 +128,7 @@ fn memory_timed(
         data: brunt_engine::sight::Data::default(),
     };
     let (mut thread, mut seen) = (0, Vec::new());
-    let finished = brunt_engine::run(&plan, &parts, &StopSwitch::default(), &mut |event| {
+    let finished = brunt_engine::run(&plan, &parts, &Controls::default(), &mut |event| {
         if let Event::Started { threads } = event {
             thread = place(threads[0]);
         }

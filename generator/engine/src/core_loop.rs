@@ -28,7 +28,7 @@ use crate::settings::{NEVER, Settings, Work, connections_of, sources_by_endpoint
 use crate::sight::Data;
 use crate::stamps::Stamps;
 use crate::users::Users;
-use crate::{Pace, Stop, StopSwitch};
+use crate::{Controls, Pace, Stop};
 
 /// What a core works with.
 pub(crate) struct Means<D, C> {
@@ -113,7 +113,7 @@ pub(crate) struct CoreLoop<D: Driver, C: Clock> {
     pub(crate) reached: Arc<AtomicBool>,
     /// New requests may begin.
     pub(crate) sending: bool,
-    stop: StopSwitch,
+    controls: Controls,
     stopped: bool,
     gave_up: bool,
     pub(crate) progress: Progress,
@@ -155,7 +155,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         pace: Pace,
         means: Means<D, C>,
         exchange: Exchange,
-        stop: StopSwitch,
+        controls: Controls,
     ) -> Self {
         let (connections, lanes) = (connections_of(plan, share), plan.lanes());
         let (worker, core, names) = (share.worker, share.core, plan.request_names().len());
@@ -195,7 +195,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             connects_failed: 0,
             ever_connected: false,
             sending: false,
-            stop,
+            controls,
             stopped: false,
             gave_up: false,
             progress: Progress { next_sweep: NEVER, ..Progress::default() },
@@ -219,7 +219,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             let hopeless = !self.ever_connected && self.connects_failed > CONNECT_TRIES;
             if (wanted == 0 || hopeless) && self.pool.connecting() == 0
                 || now >= give_up
-                || self.stop.get() > Stop::No
+                || self.controls.stop.get() > Stop::No
             {
                 return self.abandon_connects();
             }
@@ -322,6 +322,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
     /// Deadlines, intervals and ends: what need not be looked at for every event.
     fn sweep(&mut self, now: u64) {
         self.progress.next_sweep = now + SWEEP_NS;
+        self.heed_dial(now);
         self.expire(now);
         self.open_for_backlog(now);
         let overflows = self.driver.take_overflows();
@@ -332,13 +333,24 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             self.progress.next_tick += self.settings.interval_ns;
             self.rotate(tick, now, false);
         }
-        if self.sending && self.stop.get() > Stop::No {
+        if self.sending && self.controls.stop.get() > Stop::No {
             self.stopped = true;
             self.stop_sending(now);
         }
         if self.sending && self.unreachable() {
             self.gave_up = true;
             self.stop_sending(now);
+        }
+    }
+
+    /// A changed rate moves the slots to come, and with them the end of the load.
+    fn heed_dial(&mut self, now: u64) {
+        let per_mille = self.controls.dial.get();
+        if let Work::Open { pacer, .. } = &mut self.work
+            && per_mille != pacer.per_mille()
+        {
+            pacer.retune(now, per_mille);
+            self.progress.end = pacer.time_of(Nanos(self.settings.duration_ns));
         }
     }
 
@@ -387,7 +399,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         self.progress.ended_at = now;
         let under_way = if self.settings.closed { self.in_flight } else { self.arrivals_in_flight() };
         let idle = under_way == 0;
-        idle || now >= self.progress.drain_until || self.stop.get() == Stop::Now
+        idle || now >= self.progress.drain_until || self.controls.stop.get() == Stop::Now
     }
 
     #[inline]
@@ -533,7 +545,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
 
     fn end(mut self) -> CoreEnd {
         let now = self.progress.ended_at;
-        if self.stop.get() < Stop::Now {
+        if self.controls.stop.get() < Stop::Now {
             self.give_up_all(now);
         }
         self.rotate(self.tick(), now, true);

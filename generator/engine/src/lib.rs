@@ -29,11 +29,12 @@ mod threads;
 mod users;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU16, Ordering};
 
 use brunt_loader::timing::Timing;
 use brunt_model::plan::Plan;
 use brunt_model::snapshot::{Snapshot, Stats};
+use brunt_model::tempo::{PER_MILLE_MAX, PER_MILLE_MIN, PER_MILLE_OF_PLAN};
 use brunt_model::units::{CoreId, Nanos};
 
 /// How the kernel is asked for I/O.
@@ -122,6 +123,38 @@ impl StopSwitch {
     }
 }
 
+/// Changes the rate of an open load while it runs; clones share the same dial. Each core heeds it within 10 ms: later
+/// slots come closer together or farther apart, and there are as many as planned.
+#[derive(Clone, Debug)]
+pub struct RateDial(Arc<AtomicU16>);
+
+impl Default for RateDial {
+    fn default() -> Self {
+        Self(Arc::new(AtomicU16::new(PER_MILLE_OF_PLAN)))
+    }
+}
+
+impl RateDial {
+    /// Sets the rate to so many thousandths of the plan's, or the nearest that it may be.
+    pub fn set(&self, per_mille: u16) {
+        self.0.store(per_mille.clamp(PER_MILLE_MIN, PER_MILLE_MAX), Ordering::Relaxed);
+    }
+
+    /// In thousandths of the plan's rate.
+    #[inline]
+    #[must_use]
+    pub fn get(&self) -> u16 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What a run is steered by from outside.
+#[derive(Clone, Default, Debug)]
+pub struct Controls {
+    pub stop: StopSwitch,
+    pub dial: RateDial,
+}
+
 /// What a run tells while it goes on, on the caller's thread.
 #[derive(Debug)]
 pub enum Event<'a> {
@@ -178,10 +211,10 @@ pub enum EngineError {
 pub fn run(
     plan: &Arc<Plan>,
     parts: &Parts,
-    stop: &StopSwitch,
+    controls: &Controls,
     on_event: &mut dyn FnMut(Event<'_>),
 ) -> Result<Finished, EngineError> {
-    threads::run(plan, parts, stop, on_event)
+    threads::run(plan, parts, controls, on_event)
 }
 
 /// Has the plan several requests under way on a connection, or records around them, so that their kernel times take

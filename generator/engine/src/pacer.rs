@@ -1,6 +1,11 @@
 //! Which slots are due now, and how to wait for the next.
+//!
+//! The times of slots are those of the schedule until the rate is changed; what becomes of them then is in
+//! [`brunt_model::tempo`].
 
 use brunt_model::schedule::Slots;
+use brunt_model::tempo::Tempo;
+use brunt_model::units::Nanos;
 
 use crate::Pace;
 use crate::limits::{QUANTUM_NS, SPIN_NS_MAX, SPIN_NS_MIN};
@@ -10,6 +15,9 @@ pub(crate) struct Pacer {
     slots: Slots,
     t0: u64,
     next: Option<u64>,
+    /// The schedule's time of the next slot.
+    scheduled: Nanos,
+    tempo: Tempo,
     spin: SpinWindow,
     pace: Pace,
 }
@@ -28,13 +36,50 @@ pub(crate) enum Wait {
 impl Pacer {
     #[must_use]
     pub(crate) fn new(slots: Slots, pace: Pace) -> Self {
-        Self { slots, t0: 0, next: None, spin: SpinWindow::default(), pace }
+        Self {
+            slots,
+            t0: 0,
+            next: None,
+            scheduled: Nanos::ZERO,
+            tempo: Tempo::default(),
+            spin: SpinWindow::default(),
+            pace,
+        }
     }
 
     /// Sets T0; until then no slot is due.
     pub(crate) fn begin(&mut self, t0: u64) {
         self.t0 = t0;
-        self.next = self.slots.next().map(|slot| t0 + slot.0);
+        self.advance();
+    }
+
+    #[inline(always)]
+    fn advance(&mut self) {
+        self.next = self.slots.next().map(|slot| {
+            self.scheduled = slot;
+            self.time_of(slot)
+        });
+    }
+
+    /// When a time of the schedule is, by the core's clock.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) const fn time_of(&self, scheduled: Nanos) -> u64 {
+        self.t0.saturating_add(self.tempo.time_of(scheduled).0)
+    }
+
+    /// The present rate, in thousandths of the plan's.
+    #[must_use]
+    pub(crate) const fn per_mille(&self) -> u16 {
+        self.tempo.per_mille()
+    }
+
+    /// Changes the rate from now on. Where the core is behind, from the next slot on: no slot may be meant for a time
+    /// before one that was taken already.
+    pub(crate) fn retune(&mut self, now: u64, per_mille: u16) {
+        let from = self.next.map_or(now, |next| next.min(now));
+        self.tempo = self.tempo.changed(Nanos(from.saturating_sub(self.t0)), per_mille);
+        self.next = self.next.map(|_| self.time_of(self.scheduled));
     }
 
     /// The intended time of the next slot.
@@ -48,7 +93,7 @@ impl Pacer {
     #[inline]
     pub(crate) fn take(&mut self, now: u64) -> Option<u64> {
         let due = self.next.filter(|&due| self.release(due) <= now)?;
-        self.next = self.slots.next().map(|slot| self.t0 + slot.0);
+        self.advance();
         Some(due)
     }
 
@@ -107,7 +152,7 @@ impl SpinWindow {
 #[cfg(test)]
 mod tests {
     use brunt_model::schedule::{Arrivals, Schedule, Shape};
-    use brunt_model::units::{Nanos, Rate};
+    use brunt_model::units::Rate;
 
     use super::*;
 
@@ -128,6 +173,39 @@ mod tests {
         assert_eq!(pacer.take(30_000_000), Some(10_001_000));
         assert_eq!(pacer.take(30_000_000), Some(20_001_000));
         assert_eq!((pacer.take(u64::MAX), pacer.next()), (None, None));
+    }
+
+    /// Slots that are 10 ms apart by plan, when the dial is turned between them.
+    #[test]
+    fn a_changed_rate_moves_the_slots_to_come() {
+        /// Changes as (ms, per mille), each heeded once all slots before were taken, unless the core is behind.
+        fn check(changes: &[(u64, u16)], behind: bool, want: &[u64]) {
+            let schedule = Schedule::new(Arrivals::Uniform, 0)
+                .then(Shape::Constant(Rate::per_second(100)), Nanos::from_millis(60));
+            let mut pacer = Pacer::new(schedule.slots(0, 1), Pace::Precise);
+            let ms = |ms: u64| 7 + ms * 1_000_000;
+            pacer.begin(ms(0));
+            let mut taken = Vec::new();
+            for &(at, per_mille) in changes {
+                if !behind {
+                    taken.extend(std::iter::from_fn(|| pacer.take(ms(at))));
+                }
+                pacer.retune(ms(at), per_mille);
+                assert_eq!(pacer.per_mille(), per_mille);
+            }
+            taken.extend(std::iter::from_fn(|| pacer.take(u64::MAX)));
+            let want: Vec<_> = want.iter().map(|&at| ms(at)).collect();
+            assert_eq!(taken, want, "{changes:?} {behind}");
+        }
+        check(&[], false, &[0, 10, 20, 30, 40, 50]);
+        check(&[(20, 2_000)], false, &[0, 10, 20, 25, 30, 35]);
+        check(&[(22, 2_000)], false, &[0, 10, 20, 26, 31, 36]);
+        check(&[(20, 500)], false, &[0, 10, 20, 40, 60, 80]);
+        check(&[(20, 2_000), (30, 1_000)], false, &[0, 10, 20, 25, 30, 40]);
+        check(&[(20, 10_000)], false, &[0, 10, 20, 21, 22, 23]);
+        check(&[(20, 100)], false, &[0, 10, 20, 120, 220, 320]);
+        check(&[(100, 500)], false, &[0, 10, 20, 30, 40, 50]);
+        check(&[(45, 2_000)], true, &[0, 5, 10, 15, 20, 25]);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use brunt_model::scenario::{HttpVersion, Scenario};
 use brunt_model::schedule::Arrivals;
 use brunt_model::snapshot::Snapshot;
 use brunt_model::split::Share;
+use brunt_model::tempo::Tempo;
 use brunt_model::units::{Nanos, Rate};
 
 use crate::conn::tls::{Material, Setup};
@@ -24,11 +25,12 @@ use crate::limits::{QUANTUM_NS, SNAPSHOTS};
 use crate::record::Exchange;
 use crate::settings::connections_of;
 use crate::sight::Data;
-use crate::{Pace, StopSwitch};
+use crate::{Controls, Pace};
 
 mod flows;
 mod h2;
 mod pipelined;
+mod retuned;
 mod stamped;
 
 const ONE: Share = Share { worker: 0, workers: 1, core: 0, cores: 1 };
@@ -91,6 +93,8 @@ struct Extra {
     /// Time stamps of the kernel.
     stamped: Option<(Rc<RefCell<Kernel>>, CoreTiming)>,
     late_reads: Nanos,
+    /// The dial is set to so many thousandths so long after T0.
+    retuned: Option<(Nanos, u16)>,
 }
 
 fn simulate_with(seed: u64, plan: &Arc<Plan>, manners: Manners, pace: Pace, extra: Extra) -> Outcome {
@@ -109,10 +113,13 @@ fn simulate_with(seed: u64, plan: &Arc<Plan>, manners: Manners, pace: Pace, extr
     }
     drop(back); // Nobody acknowledges the last snapshot here.
     let exchange = Exchange { filled, returned, reached: Arc::default() };
+    let controls = Controls::default();
+    let clock = retuned::DialClock { clock, turn: None, dial: controls.dial.clone() };
     let means = Means { driver, clock, tls, timing, late_reads: extra.late_reads, data: Data::default() };
-    let mut core = CoreLoop::new(plan, ONE, pace, means, exchange, StopSwitch::default());
+    let mut core = CoreLoop::new(plan, ONE, pace, means, exchange, controls.clone());
     core.open_ahead();
     let t0 = world.borrow().now + 1_000_000;
+    core.clock.turn = extra.retuned.map(|(after, per_mille)| (t0 + after.0, per_mille));
     let end = core.run(t0);
 
     let mut ledger = Ledger::new(names);
@@ -126,7 +133,9 @@ fn simulate_with(seed: u64, plan: &Arc<Plan>, manners: Manners, pace: Pace, extr
     counters
         .check(end.arrivals_in_flight, end.requests_in_flight)
         .unwrap_or_else(|error| panic!("seed {seed}: {error}"));
-    let latest = plan.load.duration().unwrap().0 + plan.deadlines.drain.0 + 2 * crate::limits::SWEEP_NS;
+    let tempo = extra.retuned.map_or_else(Tempo::default, |(at, rate)| Tempo::default().changed(at, rate));
+    let duration = tempo.time_of(plan.load.duration().unwrap()).0;
+    let latest = duration + plan.deadlines.drain.0 + 2 * crate::limits::SWEEP_NS;
     let ended_at = end.ended_at - t0;
     assert!(ended_at <= latest, "seed {seed}: ended {ended_at} ns after T0");
     let seen = world.borrow().seen;

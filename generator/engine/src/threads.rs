@@ -24,7 +24,7 @@ use crate::io::uring::Uring;
 use crate::limits::SNAPSHOTS;
 use crate::record::Exchange;
 use crate::settings::connections_of;
-use crate::{EngineError, Event, Finished, Io, Pace, Parts, StopSwitch};
+use crate::{Controls, EngineError, Event, Finished, Io, Pace, Parts};
 
 /// T0 lies this far after the last core is ready, so that no core begins late.
 const T0_AHEAD_NS: u64 = 1_000_000;
@@ -57,7 +57,7 @@ struct Seat {
     late_reads: Nanos,
     data: crate::sight::Data,
     exchange: Exchange,
-    stop: StopSwitch,
+    controls: Controls,
     start: Arc<Start>,
 }
 
@@ -67,7 +67,7 @@ type CoreThread = JoinHandle<Result<CoreEnd, EngineError>>;
 pub(crate) fn run(
     plan: &Arc<Plan>,
     parts: &Parts,
-    stop: &StopSwitch,
+    controls: &Controls,
     on_event: &mut dyn FnMut(Event<'_>),
 ) -> Result<Finished, EngineError> {
     let cores = parts.cores.len();
@@ -79,7 +79,7 @@ pub(crate) fn run(
     });
     let mut clock = RealClock::calibrated(parts.trust_tsc);
     let (filled, snapshots) = sync_channel(cores * SNAPSHOTS);
-    let (threads, returns) = spawn(plan, parts, stop, clock, &start, &filled)?;
+    let (threads, returns) = spawn(plan, parts, controls, clock, &start, &filled)?;
     drop(filled);
 
     start.gate.wait();
@@ -178,7 +178,7 @@ type Returns = Vec<SyncSender<Box<Snapshot>>>;
 fn spawn(
     plan: &Arc<Plan>,
     parts: &Parts,
-    stop: &StopSwitch,
+    controls: &Controls,
     clock: RealClock,
     start: &Arc<Start>,
     filled: &SyncSender<Box<Snapshot>>,
@@ -211,7 +211,7 @@ fn spawn(
             late_reads: parts.late_reads,
             data: parts.data.clone(),
             exchange: Exchange { filled: filled.clone(), returned, reached: reached.clone() },
-            stop: stop.clone(),
+            controls: controls.clone(),
             start: start.clone(),
         };
         let builder = std::thread::Builder::new().name(format!("core-{}", core.0));
@@ -284,10 +284,11 @@ impl Seat {
     }
 
     fn work<D: crate::io::Driver>(self, driver: D, mut turnstile: Turnstile) -> Result<CoreEnd, EngineError> {
-        let Self { plan, share, pace, clock, tls, timing, late_reads, data, exchange, stop, start, .. } =
-            self;
+        let Self {
+            plan, share, pace, clock, tls, timing, late_reads, data, exchange, controls, start, ..
+        } = self;
         let means = Means { driver, clock, tls, timing, late_reads, data };
-        let mut core = CoreLoop::new(&plan, share, pace, means, exchange, stop);
+        let mut core = CoreLoop::new(&plan, share, pace, means, exchange, controls);
         // From the second gate on the seal may be on: what needs more than sockets and memory came before.
         turnstile.pass();
         turnstile.pass();

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use brunt_engine::{EngineError, Finished, Io, Pace, Parts, Seal, StopSwitch};
+use brunt_engine::{Controls, EngineError, Finished, Io, Pace, Parts, Seal};
 use brunt_model::plan::{Inputs, compile};
 use brunt_model::scenario::Scenario;
 use brunt_model::units::{CoreId, Nanos};
@@ -40,7 +40,7 @@ fn run(listener: &TcpListener, io: Io, cores: &[u32], seal: Seal) -> (Result<Fin
         data: brunt_engine::sight::Data::default(),
     };
     let mut events = 0;
-    let result = brunt_engine::run(&plan, &parts, &StopSwitch::default(), &mut |_| events += 1);
+    let result = brunt_engine::run(&plan, &parts, &Controls::default(), &mut |_| events += 1);
     (result, events)
 }
 

@@ -31,6 +31,7 @@ pub mod schedule;
 pub mod script;
 pub mod snapshot;
 pub mod split;
+pub mod tempo;
 pub mod timeline;
 pub mod units;
 pub mod users;

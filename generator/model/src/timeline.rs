@@ -4,14 +4,16 @@
 use serde::{Deserialize, Serialize};
 
 use crate::plan::{Load, Plan, TIMELINE_ROWS_MAX};
+use crate::schedule::Schedule;
 use crate::snapshot::{Snapshot, Stats};
+use crate::tempo::{RATE_CHANGES_MAX, RateChange, Tempo};
 use crate::units::Nanos;
 
 /// One interval of the run. Durations in nanoseconds, rates in requests a second.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Row {
     pub tick: u64,
-    /// The scheduled rate; `null` in a closed run.
+    /// The scheduled rate, as it was last changed; `null` in a closed run.
     pub target: Option<f64>,
     /// Requests completed a second.
     pub achieved: f64,
@@ -55,6 +57,8 @@ pub struct Timeline {
     /// The first tick that is not closed yet.
     next: u64,
     rows: Vec<Row>,
+    /// In order, the first from T0 on.
+    tempos: Vec<Tempo>,
 }
 
 impl Timeline {
@@ -69,7 +73,24 @@ impl Timeline {
             open: Vec::new(),
             next: 0,
             rows: Vec::new(),
+            tempos: vec![Tempo::default()],
         }
+    }
+
+    /// The rate was changed, later than any time before. Past [`RATE_CHANGES_MAX`] changes it is taken for the last.
+    pub fn retune(&mut self, change: RateChange) {
+        let last = self.tempos.last().copied().unwrap_or_default();
+        if self.tempos.len() <= RATE_CHANGES_MAX {
+            self.tempos.push(last.changed(Nanos(change.at_ns), change.per_mille));
+        }
+    }
+
+    /// The rate that the schedule wants at a time after T0.
+    fn target_at(&self, schedule: &Schedule, time: Nanos) -> f64 {
+        let after = self.tempos.partition_point(|tempo| tempo.since() <= time);
+        let tempo = self.tempos[..after].last().copied().unwrap_or_default();
+        let scheduled = tempo.scheduled_at(time).min(schedule.duration());
+        schedule.rate_at(scheduled).as_per_second() * tempo.share()
     }
 
     /// Adds a snapshot to its tick; returns the tick that this closed, if it did.
@@ -125,8 +146,7 @@ impl Timeline {
             Load::Closed { .. } => None,
             Load::Open { schedule, .. } => {
                 let bounds = [open.tick, open.tick + 1].map(|tick| Nanos(tick * self.interval.0));
-                let middle = Nanos(u64::midpoint(bounds[0].0, bounds[1].0).min(schedule.duration().0));
-                Some(schedule.rate_at(middle).as_per_second())
+                Some(self.target_at(schedule, Nanos(u64::midpoint(bounds[0].0, bounds[1].0))))
             }
         };
         Row {
@@ -155,6 +175,7 @@ mod tests {
     use crate::plan::{Inputs, compile};
     use crate::scenario::Scenario;
     use crate::snapshot::CoreTime;
+    use crate::units::Rate;
 
     /// A core's interval with so many completed requests.
     fn snapshot(core: u32, tick: u64, completed: u64) -> Snapshot {
@@ -187,5 +208,31 @@ mod tests {
         // A core that is too far behind comes too late for its tick.
         let behind = [(0, 0, 1), (0, 1, 1), (0, 2, 1), (0, 3, 1), (0, 4, 1), (1, 0, 9), (1, 1, 2)];
         check(&behind, &[(0, 1), (1, 3)], &[(2, 1), (3, 1), (4, 1)]);
+    }
+
+    #[test]
+    fn the_target_follows_changes_of_the_rate() {
+        /// Changes as (seconds, per mille), and the targets of the seconds.
+        fn check(changes: &[(u64, u16)], want: &[f64]) {
+            let mut scenario = Scenario::of("http://h/");
+            scenario.load.rate = Some(Rate::per_second(100));
+            scenario.load.duration = Some(Nanos::from_secs(4));
+            let inputs = Inputs { addresses: vec!["127.0.0.1:80".parse().unwrap()], ..Inputs::default() };
+            let mut timeline = Timeline::new(&compile(&scenario, &inputs).unwrap(), 1);
+            for &(seconds, per_mille) in changes {
+                timeline.retune(RateChange { at_ns: Nanos::from_secs(seconds).0, per_mille });
+            }
+            for tick in 0..want.len() as u64 {
+                let time = CoreTime { wall_ns: 1_000_000_000, ..CoreTime::default() };
+                timeline.add(&Snapshot { tick, time, ..Snapshot::blank(0, 0, 1) });
+            }
+            while timeline.close_oldest().is_some() {}
+            let got: Vec<_> = timeline.into_rows().iter().filter_map(|row| row.target).collect();
+            assert_eq!(got, want, "{changes:?}");
+        }
+        check(&[], &[100.0, 100.0, 100.0, 100.0, 0.0]);
+        check(&[(1, 2_000)], &[100.0, 200.0, 0.0]);
+        check(&[(1, 500)], &[100.0, 50.0, 50.0, 50.0, 50.0, 50.0, 50.0, 0.0]);
+        check(&[(1, 500), (3, 3_000)], &[100.0, 50.0, 50.0, 300.0, 0.0]);
     }
 }

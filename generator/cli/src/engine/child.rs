@@ -1,11 +1,12 @@
 //! `brunt engine`: the process that makes the load. It runs one job and is told everything by its parent.
 
 use std::fs::File;
+use std::io::Read;
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use brunt_engine::{Event, Finished, Io, StopSwitch};
+use brunt_engine::{Controls, Event, Finished, Io};
 use brunt_jail::{Entered, Rules, Seal, State};
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -13,6 +14,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use super::frame::{Frames, JOB_MAX};
 use super::job;
 use super::message::{Failure, MessageError, end, failed, interval, jailed, started};
+use super::order::Order;
 use super::outbox::{Outbox, PipedKeyLog};
 use crate::error::CommandError;
 use crate::exit::Exit;
@@ -25,14 +27,14 @@ pub(crate) fn serve(process: &EngineProcess) -> Result<Exit, CommandError> {
     let entered = brunt_jail::enter(&rules);
     die_with(process.parent)?;
     leave_signals_to_parent().map_err(CommandError::system("leaving SIGINT and SIGTERM to the parent"))?;
-    let stop = StopSwitch::default();
+    let controls = Controls::default();
     let pipe = std::io::stdout().as_fd().try_clone_to_owned();
     let (outbox, writer) = pipe
-        .and_then(|pipe| Outbox::begin(pipe, stop.clone()))
+        .and_then(|pipe| Outbox::begin(pipe, controls.stop.clone()))
         .map_err(CommandError::system("starting to write to the parent"))?;
     let key_log = Arc::new(PipedKeyLog::new(outbox.clone()));
     let outcome = match entered {
-        Ok(entered) => run(&outbox, &key_log, &stop, &entered, rules.unix_socket.is_some()),
+        Ok(entered) => run(&outbox, &key_log, &controls, &entered, rules.unix_socket.is_some()),
         Err(error) => Err(Failure { is_fault: false, text: format!("the engine cannot be jailed: {error}") }),
     };
     let last = match &outcome {
@@ -70,7 +72,7 @@ fn leave_signals_to_parent() -> std::io::Result<()> {
 fn run(
     outbox: &Outbox,
     key_log: &Arc<PipedKeyLog>,
-    stop: &StopSwitch,
+    controls: &Controls,
     entered: &Entered,
     unix_sockets: bool,
 ) -> Result<Finished, Failure> {
@@ -85,9 +87,9 @@ fn run(
     if let Ok(message) = jailed(&described(entered)) {
         outbox.send(message);
     }
-    let switch = stop.clone();
-    let listen = move || heed(&switch, frames, pipe);
-    std::thread::Builder::new().name("stop".to_owned()).spawn(listen).map_err(Failure::fault)?;
+    let heeded = controls.clone();
+    let listen = move || heed(&heeded, frames, pipe);
+    std::thread::Builder::new().name("orders".to_owned()).spawn(listen).map_err(Failure::fault)?;
     let mut tell = |event: Event<'_>| {
         let message = match event {
             Event::Started { threads } => started(threads),
@@ -98,7 +100,7 @@ fn run(
             outbox.send(message);
         }
     };
-    Ok(brunt_engine::run(&plan, &parts, stop, &mut tell)?)
+    Ok(brunt_engine::run(&plan, &parts, controls, &mut tell)?)
 }
 
 /// `on`, with what this host lacks.
@@ -111,15 +113,60 @@ fn described(entered: &Entered) -> String {
     if off.is_empty() { "on".to_owned() } else { format!("on, but for {}", off.join("; ")) }
 }
 
-/// Presses the switch as often as the parent does, and for good once the parent is gone.
-fn heed(stop: &StopSwitch, mut frames: Frames, mut pipe: File) {
-    while let Ok(Some(_)) = frames.wait(&mut pipe) {
-        stop.press();
+/// Does what the parent orders, and stops for good once the parent is gone.
+fn heed(controls: &Controls, mut frames: Frames, mut pipe: impl Read) {
+    while let Ok(Some(frame)) = frames.wait(&mut pipe) {
+        match Order::decode(&frame) {
+            Some(Order::Rate(per_mille)) => controls.dial.set(per_mille),
+            // Whatever else a parent may have meant, no load is the safe answer.
+            Some(Order::Press) | None => controls.stop.press(),
+        }
     }
-    stop.press();
-    stop.press();
+    controls.stop.press();
+    controls.stop.press();
 }
 
 fn unsaid(error: &MessageError) -> Failure {
     Failure::fault(format!("the end of the run cannot be told: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use brunt_engine::Stop;
+
+    use super::super::frame::framed;
+    use super::super::order::ORDER_MAX;
+    use super::*;
+
+    /// Gives what it has, and asks for what is seen of the controls once that is used up.
+    struct Orders<'a>(&'a [u8], &'a mut dyn FnMut());
+
+    impl Read for Orders<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            if self.0.is_empty() {
+                (self.1)();
+            }
+            self.0.read(buffer)
+        }
+    }
+
+    #[test]
+    fn orders_are_heeded_until_the_parent_is_gone() {
+        fn check(payloads: &[Vec<u8>], want: (Stop, u16)) {
+            let bytes =
+                payloads.iter().flat_map(|payload| framed(payload, JOB_MAX).unwrap()).collect::<Vec<_>>();
+            let controls = Controls::default();
+            let mut seen = None;
+            let mut look = || seen = Some((controls.stop.get(), controls.dial.get()));
+            heed(&controls, Frames::new(ORDER_MAX), Orders(&bytes, &mut look));
+            assert_eq!((seen, controls.stop.get()), (Some(want), Stop::Now), "{payloads:?}");
+        }
+        let (press, rate) = (Order::Press.encode(), |per_mille| Order::Rate(per_mille).encode());
+        check(&[], (Stop::No, 1_000));
+        check(std::slice::from_ref(&press), (Stop::Drain, 1_000));
+        check(&[rate(1_100), rate(900)], (Stop::No, 900));
+        check(&[rate(1)], (Stop::No, 100));
+        check(&[rate(2_000), press.clone(), press], (Stop::Now, 2_000));
+        check(&[vec![9]], (Stop::Drain, 1_000));
+    }
 }

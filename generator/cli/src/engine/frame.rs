@@ -6,8 +6,6 @@ use std::io::{ErrorKind, Read};
 pub(super) const JOB_MAX: usize = 128 << 20;
 /// The largest message from the child is the sum of a run: at most 80 KiB for each request name.
 pub(super) const MESSAGE_MAX: usize = 4 << 20;
-/// A press of the stop switch is one byte.
-pub(super) const PRESS: [u8; 5] = [1, 0, 0, 0, 1];
 
 const HEADER: usize = 4;
 /// Linux gives a pipe this much; reading more at once is in vain.
@@ -131,7 +129,7 @@ mod tests {
     fn frames_come_out_as_they_went_in_whatever_the_pieces() {
         let want = [vec![7; 300], Vec::new(), vec![1]];
         let bytes = want.iter().flat_map(|payload| framed(payload, 300).unwrap()).collect::<Vec<_>>();
-        assert!(bytes.ends_with(&PRESS));
+        assert!(bytes.ends_with(&[1, 0, 0, 0, 1]));
         for at_once in [1, 3, 299, 305, 1_000] {
             assert_eq!(all(&bytes, at_once).unwrap(), want);
             assert!(matches!(all(&bytes[..bytes.len() - 1], at_once), Err(FrameError::Cut)));

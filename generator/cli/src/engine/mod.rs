@@ -5,7 +5,7 @@
 //!  brunt run (supervisor)                                   brunt engine (child)
 //!     spawn  ------------------------------------------->   enters its jail, dies with its parent, leaves signals to it
 //!     (a loader moves it into its cgroup)
-//!     send   -- stdin: job, then one frame a stop press -->   compiles the plan, checks its id, maps the kernel's
+//!     send   -- stdin: job, then then orders ------------>   compiles the plan, checks its id, maps the kernel's
 //!                                                             memory, makes rings, seals the jail, runs
 //!     follow <- stdout: started, intervals, key log, end --
 //! ```
@@ -18,6 +18,7 @@ pub(crate) mod child;
 mod frame;
 mod job;
 mod message;
+mod order;
 mod outbox;
 mod supervisor;
 mod timer;

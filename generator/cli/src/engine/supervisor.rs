@@ -8,15 +8,17 @@ use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use brunt_engine::{Finished, Stop, StopSwitch};
+use brunt_engine::{Controls, Finished, Stop};
 use brunt_model::snapshot::Snapshot;
+use brunt_model::tempo::{PER_MILLE_OF_PLAN, RATE_CHANGES_MAX};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::{FdFlags, fcntl_setfd, ioctl_fionbio};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use super::frame::{Filled, Frames, MESSAGE_MAX, PRESS};
+use super::frame::{Filled, Frames, MESSAGE_MAX, framed};
 use super::job::Job;
 use super::message::{Failure, Message, Shape, Told};
+use super::order::{ORDER_MAX, Order};
 use super::timer::{PATIENCE, Timer};
 use crate::error::CommandError;
 use crate::host::clock::monotonic;
@@ -53,6 +55,8 @@ pub(crate) enum Seen<'a> {
         threads: &'a [i32],
     },
     Interval(&'a Snapshot),
+    /// The child was told to change its rate to so many thousandths of the plan's.
+    Retuned(u16),
     /// Which parts of the jail are on, and why others are not.
     Jailed(&'a str),
     /// A tenth of a second has passed, or something came: whatever else is to be looked at has its turn.
@@ -148,14 +152,14 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Passes on what the child tells, and presses of the switch, until the end of the run or of the child.
+    /// Passes on what the child tells, and what its controls are set to, until the end of the run or of the child.
     ///
     /// # Errors
     /// Why the engine says that it cannot run, or broke.
     pub(crate) fn follow(
         mut self,
         job: &Job<'_>,
-        stop: &StopSwitch,
+        controls: &Controls,
         see: &mut dyn FnMut(Seen<'_>),
     ) -> Result<Ending, Failure> {
         let mut run = Run::new(job);
@@ -163,7 +167,7 @@ impl Supervisor {
             if let Some(broken) = self.refused.take() {
                 break broken;
             }
-            self.pass_on(stop, &mut run);
+            self.pass_on(controls, &mut run, see);
             see(Seen::Turn);
             match self.turn(&mut run, see) {
                 Ok(None) => {}
@@ -182,15 +186,27 @@ impl Supervisor {
         Ok(Ending::Lost(Loss { what: self.bury(broken), elapsed }))
     }
 
-    /// Tells the child of each press that it has not been told of.
-    fn pass_on(&mut self, stop: &StopSwitch, run: &mut Run<'_>) {
-        while run.passed < stop.get() {
+    /// Tells the child of each press and each change of the rate that it has not been told of.
+    fn pass_on(&mut self, controls: &Controls, run: &mut Run<'_>, see: &mut dyn FnMut(Seen<'_>)) {
+        while run.passed < controls.stop.get() {
             run.passed = if run.passed == Stop::No { Stop::Drain } else { Stop::Now };
             run.timer.pressed(run.passed);
-            if let Some(stdin) = &mut self.stdin {
-                // A pipe that was read has room for it. If the child is gone, that shows where it is read from.
-                let _ = stdin.write_all(&PRESS);
-            }
+            self.order(Order::Press);
+        }
+        let per_mille = controls.dial.get();
+        // The slots of a load begin with its start; what came before counts from there.
+        if run.is_started && per_mille != run.per_mille && run.rate_changes < RATE_CHANGES_MAX {
+            (run.per_mille, run.rate_changes) = (per_mille, run.rate_changes + 1);
+            run.timer.retuned(per_mille);
+            self.order(Order::Rate(per_mille));
+            see(Seen::Retuned(per_mille));
+        }
+    }
+
+    fn order(&mut self, order: Order) {
+        if let (Some(stdin), Ok(frame)) = (&mut self.stdin, framed(&order.encode(), ORDER_MAX)) {
+            // A pipe that was read has room for it. If the child is gone, that shows where it is read from.
+            let _ = stdin.write_all(&frame);
         }
     }
 
@@ -220,6 +236,7 @@ impl Supervisor {
             match message {
                 Message::Started(threads) => {
                     run.timer.started();
+                    run.is_started = true;
                     see(Seen::Started { process: self.child.id(), threads: &threads });
                 }
                 Message::Interval(snapshot) => see(Seen::Interval(&snapshot)),
@@ -275,8 +292,12 @@ struct Run<'a> {
     told: Told,
     frames: Frames,
     timer: Timer,
-    /// What the child was told of the switch.
+    is_started: bool,
+    /// What the child was told of the switch ...
     passed: Stop,
+    /// ... and of the dial, and how often.
+    per_mille: u16,
+    rate_changes: usize,
 }
 
 /// Nothing comes after it.
@@ -293,7 +314,10 @@ impl<'a> Run<'a> {
             told: Told::default(),
             frames: Frames::new(MESSAGE_MAX),
             timer: Timer::new(job.plan, monotonic()),
+            is_started: false,
             passed: Stop::No,
+            per_mille: PER_MILLE_OF_PLAN,
+            rate_changes: 0,
         }
     }
 }

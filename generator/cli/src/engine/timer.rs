@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use brunt_engine::Stop;
 use brunt_model::plan::Plan;
+use brunt_model::tempo::PER_MILLE_OF_PLAN;
 use brunt_model::units::Nanos;
 
 use crate::host::clock::monotonic;
@@ -19,12 +20,15 @@ pub(super) struct Timer {
     limits: Limits,
     last: Duration,
     started_at: Option<Duration>,
+    /// What had passed then of the time that counts.
+    awake_at_start: Duration,
     silent: Duration,
     /// Since this was made.
     awake: Duration,
     /// What `awake` is not to pass, and how long that was from the beginning of its count. `None` for a run that ends by a
     /// count and was not stopped.
     end: Option<(Duration, Duration)>,
+    is_stopped: bool,
 }
 
 /// How long what a child does may take, with patience.
@@ -33,11 +37,30 @@ struct Limits {
     silence: Duration,
     /// From its beginning to the start of the load.
     start: Duration,
-    run: Option<Duration>,
+    run: Option<Run>,
     /// From a first press of the switch: requests under way have their own deadline, and the drain one after it.
     drained: Duration,
     /// From a second press.
     stopped: Duration,
+}
+
+/// A load whose end is known.
+#[derive(Copy, Clone, Debug)]
+struct Run {
+    load: Duration,
+    /// What it may take beside that.
+    beside: Duration,
+    /// The slowest that it went, in thousandths of the plan's rate.
+    slowest: u16,
+}
+
+impl Run {
+    /// What it takes at most: the whole of it at its slowest.
+    fn most(self) -> Duration {
+        let stretched =
+            self.load.saturating_mul(u32::from(PER_MILLE_OF_PLAN)) / u32::from(self.slowest.max(1));
+        self.beside.saturating_add(stretched)
+    }
 }
 
 impl Limits {
@@ -51,7 +74,11 @@ impl Limits {
         Self {
             silence,
             start: silence + PATIENCE,
-            run: plan.load.duration().map(|duration| PATIENCE + of(duration) + drain),
+            run: plan.load.duration().map(|duration| Run {
+                load: of(duration),
+                beside: PATIENCE + drain,
+                slowest: PER_MILLE_OF_PLAN,
+            }),
             drained: PATIENCE + of(plan.deadlines.total) + drain,
             stopped: PATIENCE + drain,
         }
@@ -62,7 +89,16 @@ impl Timer {
     pub(super) fn new(plan: &Plan, now: Duration) -> Self {
         let limits = Limits::of(plan);
         let end = Some((limits.start, limits.start));
-        Self { limits, last: now, started_at: None, silent: Duration::ZERO, awake: Duration::ZERO, end }
+        Self {
+            limits,
+            last: now,
+            started_at: None,
+            awake_at_start: Duration::ZERO,
+            silent: Duration::ZERO,
+            awake: Duration::ZERO,
+            end,
+            is_stopped: false,
+        }
     }
 
     /// Time has passed, and something came or did not.
@@ -79,7 +115,18 @@ impl Timer {
 
     pub(super) fn started(&mut self) {
         self.started_at = Some(self.last);
-        self.end = self.limits.run.map(|most| (self.awake + most, most));
+        self.awake_at_start = self.awake;
+        self.end = self.limits.run.map(|run| (self.awake + run.most(), run.most()));
+    }
+
+    /// The rate of a run that began was changed. A slower one takes longer, unless it was stopped.
+    pub(super) fn retuned(&mut self, per_mille: u16) {
+        let Some(run) = &mut self.limits.run else { return };
+        run.slowest = run.slowest.min(per_mille);
+        let most = run.most();
+        if !self.is_stopped {
+            self.end = Some((self.awake_at_start + most, most));
+        }
     }
 
     /// The child was told of a press, after which it has less time.
@@ -89,6 +136,7 @@ impl Timer {
             Stop::Drain => self.limits.drained,
             Stop::Now => self.limits.stopped,
         };
+        self.is_stopped = true;
         let end = self.awake + most;
         if self.end.is_none_or(|(before, _)| end < before) {
             self.end = Some((end, most));
@@ -171,6 +219,31 @@ mod tests {
         check(Some(600), &[(100, Stop::Drain)], Some((170, 70)));
         check(Some(20), &[(10, Stop::Drain)], Some((60, 60)));
         check(Some(20), &[(10, Stop::Drain), (11, Stop::Now)], Some((51, 40)));
+    }
+
+    #[test]
+    fn a_slower_run_has_more_time() {
+        fn check(rates: &[u16], stops_at: Option<u64>, expected: (u64, u64)) {
+            let mut timer = timer(Some(20));
+            timer.started();
+            assert_eq!(run(&mut timer, true, 5), None);
+            rates.iter().for_each(|rate| timer.retuned(*rate));
+            if let Some(at) = stops_at {
+                assert_eq!(run(&mut timer, true, at), None);
+                timer.pressed(Stop::Drain);
+                rates.iter().for_each(|rate| timer.retuned(*rate));
+            }
+            let (at, most) = expected;
+            assert_eq!(
+                run(&mut timer, true, 1_000),
+                Some((at, format!("did not end within {most} s"))),
+                "{rates:?}"
+            );
+        }
+        check(&[2_000], None, (60, 60));
+        check(&[500], None, (80, 80));
+        check(&[500, 100, 1_000], None, (240, 240));
+        check(&[100], Some(10), (80, 70));
     }
 
     #[test]

@@ -42,6 +42,7 @@ pub(crate) fn report(status: Status) -> Report {
             seed: 1,
             plan_id: "abc".to_owned(),
             scenario: "http://127.0.0.1:8080/a".to_owned(),
+            rate_changes: Vec::new(),
         },
         verdict: Verdict { status, reasons, marks: Vec::new() },
         limits: vec![

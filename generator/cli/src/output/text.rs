@@ -4,11 +4,14 @@
 use std::fmt::Write as _;
 
 use brunt_model::report::{Latency, RateReport, Report};
+use brunt_model::tempo::RateChange;
 use brunt_model::units::{Bytes, Nanos};
 use brunt_model::verdict::Status;
 
 use super::{clean, coverage, distrust, explanation, names, observed, parts, percent};
 
+/// Changes of the rate that are named; the others are in the JSON.
+const RATE_CHANGES_NAMED: usize = 5;
 /// Rows of the histogram.
 const BARS: u32 = 12;
 /// Columns of its longest bar.
@@ -114,6 +117,22 @@ fn rate(page: &mut Page, report: &Report) {
         }
         _ => page.line(&format!("{what} {reached:.1}/s{requests}, over {duration} (closed load: no target)")),
     }
+    rate_changes(page, &report.run.rate_changes);
+}
+
+/// A run whose rate was changed by hand is not the run of its plan.
+fn rate_changes(page: &mut Page, changes: &[RateChange]) {
+    if changes.is_empty() {
+        return;
+    }
+    let named = changes.iter().take(RATE_CHANGES_NAMED).map(|change| {
+        format!("to {:.1} % after {}", f64::from(change.per_mille) / 10.0, Nanos(change.at_ns))
+    });
+    let more = match changes.len().saturating_sub(RATE_CHANGES_NAMED) {
+        0 => String::new(),
+        more => format!(", and {more} times more"),
+    };
+    page.line(&format!("changed by hand: {}{more}", named.collect::<Vec<_>>().join(", ")));
 }
 
 fn latencies(page: &mut Page, report: &Report) {

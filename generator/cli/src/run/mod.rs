@@ -13,7 +13,7 @@ mod target;
 pub(crate) mod tls;
 mod watch;
 
-use brunt_engine::{Finished, Parts, Stop, StopSwitch};
+use brunt_engine::{Controls, Finished, Parts, Stop};
 use brunt_model::plan::{Endpoint, Inputs, Plan};
 use brunt_model::report::{Environment, Facts, Report};
 
@@ -54,20 +54,20 @@ pub(crate) fn run(flags: &RunFlags) -> Result<Exit, CommandError> {
 
     let run_id = identity::run_id().map_err(CommandError::system("drawing a run id"))?;
     let progress = Progress::new(&prepared.plan, terminal::is_watched());
-    let stop = StopSwitch::default();
+    let controls = Controls::default();
     let hold = Hold::default();
     let wish = Wish { tui: flags.judge.tui, no_tui: flags.judge.no_tui, is_able: terminal::is_viewable() };
     let view = wish.wants_view(prepared.plan.load.duration()).then(|| {
         let coloured = terminal::is_view_coloured(flags.output.color);
-        View::new(&prepared.plan, stop.clone(), hold.clone(), coloured)
+        View::new(&prepared.plan, controls.clone(), hold.clone(), coloured)
     });
-    let signals = SignalWatch::begin(stop.clone(), progress.clone(), hold, view.is_some())
+    let signals = SignalWatch::begin(controls.stop.clone(), progress.clone(), hold, view.is_some())
         .map_err(CommandError::system("installing handlers for SIGINT and SIGTERM"))?;
     let started_at = identity::now();
     let cores = prepared.parts.cores.len();
     let mut kernel = Kernel::begin(&wanted, &prepared.plan, cores).map_err(CommandError::Refused)?;
     let (finished, observed, key_lines_lost) =
-        execute(&prepared, &inputs, (&mut kernel, &wanted), &stop, (progress, view))?;
+        execute(&prepared, &inputs, (&mut kernel, &wanted), &controls, (progress, view))?;
     let key_log = tls.key_log.inspect(|log| log.lose(key_lines_lost));
     key_log.and_then(|log| log.notice()).iter().for_each(|notice| terminal::say(notice));
 
@@ -84,7 +84,7 @@ fn execute(
     prepared: &Prepared,
     inputs: &Inputs,
     (kernel, wanted): (&mut Kernel, &Wanted),
-    stop: &StopSwitch,
+    controls: &Controls,
     (progress, view): (Progress, Option<View>),
 ) -> Result<(Finished, Observed, u64), CommandError> {
     let Prepared { scenario, plan, parts, .. } = prepared;
@@ -95,16 +95,16 @@ fn execute(
     let mut engine = Supervisor::spawn(Inherited { memory: &kernel.memory, unix_socket })?;
     kernel.enter(engine.process(), wanted).map_err(CommandError::Refused)?;
     let job = Job { scenario, inputs, plan, parts, memory: kernel.mapped() };
-    let mut watch = Watch::new(plan, &parts.cores, stop.clone(), progress, view);
+    let mut watch = Watch::new(plan, &parts.cores, controls.stop.clone(), progress, view);
     let mut see = |seen: Seen<'_>| {
         watch.see(&seen);
         if kernel.turn() {
             // What is under way will not be answered either.
-            stop.press();
-            stop.press();
+            controls.stop.press();
+            controls.stop.press();
         }
     };
-    let ending = engine.send(&job).and_then(|()| engine.follow(&job, stop, &mut see));
+    let ending = engine.send(&job).and_then(|()| engine.follow(&job, controls, &mut see));
     watch.end_progress();
     match ending.map_err(CommandError::Engine)? {
         EngineEnding::Finished(finished, key_lines_lost) => {
@@ -112,7 +112,7 @@ fn execute(
             Ok((*finished, observed, key_lines_lost))
         }
         EngineEnding::Lost(loss) => {
-            let (finished, observed) = watch.finish_lost(&loss, stop.get() != Stop::No);
+            let (finished, observed) = watch.finish_lost(&loss, controls.stop.get() != Stop::No);
             Ok((finished, observed, 0))
         }
     }
@@ -157,6 +157,7 @@ fn judge(
         requests_in_flight: finished.requests_in_flight,
         timeline: observed.timeline,
         broken: observed.broken,
+        rate_changes: observed.rate_changes,
         cores: u32::try_from(parts.cores.len()).unwrap_or(u32::MAX),
         busy_for: observed.busy_for,
         busiest: observed.busiest,

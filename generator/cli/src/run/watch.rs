@@ -8,6 +8,7 @@ use brunt_model::ledger::{Admission, Ledger};
 use brunt_model::limit::{Broken, LiveLimits};
 use brunt_model::plan::Plan;
 use brunt_model::snapshot::{CoreTime, Snapshot, Stats};
+use brunt_model::tempo::RateChange;
 use brunt_model::timeline::{Closed, Row, Timeline};
 use brunt_model::units::{CoreId, Nanos};
 use brunt_model::verdict::{HostPressure, Thresholds};
@@ -32,6 +33,9 @@ pub(crate) struct Watch {
     progress: Progress,
     /// In place of the progress line, once the run has begun.
     view: Option<View>,
+    /// When the cores were ready.
+    started: Nanos,
+    rate_changes: Vec<RateChange>,
     refused: Option<String>,
     looked: Nanos,
     /// What the engine says of its jail.
@@ -43,6 +47,7 @@ pub(crate) struct Observed {
     pub timeline: Vec<Row>,
     /// Of each of the plan's limits, where it did not hold while the run went on.
     pub broken: Vec<Option<Broken>>,
+    pub rate_changes: Vec<RateChange>,
     pub busy_for: Nanos,
     pub busiest: f64,
     pub host: HostPressure,
@@ -68,6 +73,8 @@ impl Watch {
             pressure: PressureGauge::new(cores),
             progress,
             view,
+            started: Nanos::ZERO,
+            rate_changes: Vec::new(),
             refused: None,
             looked: Nanos::ZERO,
             jail: None,
@@ -78,9 +85,11 @@ impl Watch {
         match seen {
             Seen::Started { process, threads } => {
                 self.pressure.begin(*process, threads);
+                self.started = monotonic_nanos();
                 self.begin_view();
             }
             Seen::Interval(snapshot) => self.add(snapshot),
+            Seen::Retuned(per_mille) => self.retune(*per_mille),
             Seen::Jailed(text) => self.jail = Some((*text).to_owned()),
             Seen::Turn => {
                 self.look();
@@ -134,11 +143,21 @@ impl Watch {
         }
     }
 
+    fn retune(&mut self, per_mille: u16) {
+        let at_ns = monotonic_nanos().0.saturating_sub(self.started.0);
+        let change = RateChange { at_ns, per_mille };
+        self.rate_changes.push(change);
+        self.timeline.retune(change);
+        if let Some(view) = &mut self.view {
+            view.retune(change);
+        }
+    }
+
     /// Where the terminal cannot be taken, the progress line goes on.
     fn begin_view(&mut self) {
         let Some(view) = &mut self.view else { return };
         self.progress.clear();
-        if let Err(error) = view.begin(monotonic_nanos()) {
+        if let Err(error) = view.begin(self.started) {
             self.view = None;
             self.progress.resume();
             self.progress.note(&format!("note: no terminal view ({error}); --no-tui leaves it out"));
@@ -196,6 +215,7 @@ impl Watch {
             jail: self.jail,
             timeline: self.timeline.into_rows(),
             broken: self.limits.broken(),
+            rate_changes: self.rate_changes,
             busy_for: self.busy.longest(),
             busiest: self.busy.busiest(),
             host: HostPressure { stalled: self.busy.stalled(), ..self.pressure.finish() },
@@ -334,6 +354,17 @@ mod tests {
         check_end(&[(0, 9)], Stop::No, Stop::No, None);
         // Somebody was faster.
         check_end(&[(0, 99)], Stop::Drain, Stop::Drain, None);
+    }
+
+    #[test]
+    fn a_changed_rate_is_kept_for_the_result() {
+        let plan = plan();
+        let mut watch = watch_of(&plan, &[CoreId(0)]);
+        watch.see(&Seen::Started { process: 1, threads: &[1] });
+        [1_100, 1_000].iter().for_each(|&per_mille| watch.see(&Seen::Retuned(per_mille)));
+        let changes = watch.finish(&Stats::new(1)).rate_changes;
+        assert_eq!(changes.iter().map(|change| change.per_mille).collect::<Vec<_>>(), [1_100, 1_000]);
+        assert!(changes[0].at_ns <= changes[1].at_ns && changes[1].at_ns < 60_000_000_000, "{changes:?}");
     }
 
     #[test]

@@ -22,6 +22,8 @@ const READ_AT_MOST: Duration = Duration::from_millis(100);
 pub(super) enum Key {
     /// What SIGINT does.
     Stop,
+    Faster,
+    Slower,
     Help,
     /// The terminal has another size.
     Redraw,
@@ -69,6 +71,8 @@ fn key_of(event: &Event) -> Option<Key> {
         KeyCode::Char('c') if modifiers.contains(KeyModifiers::CONTROL) => Some(Key::Stop),
         _ if modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT) => None,
         KeyCode::Char('q' | 'Q') => Some(Key::Stop),
+        KeyCode::Char('+' | '=') => Some(Key::Faster),
+        KeyCode::Char('-' | '_') => Some(Key::Slower),
         KeyCode::Char('?') => Some(Key::Help),
         _ => None,
     }
@@ -93,6 +97,10 @@ mod tests {
         check(KeyCode::Char('c'), none, None);
         check(KeyCode::Char('q'), control, None);
         check(KeyCode::Char('q'), KeyModifiers::ALT, None);
+        check(KeyCode::Char('+'), shift, Some(Key::Faster));
+        check(KeyCode::Char('='), none, Some(Key::Faster));
+        check(KeyCode::Char('-'), none, Some(Key::Slower));
+        check(KeyCode::Char('-'), control, None);
         check(KeyCode::Char('?'), shift, Some(Key::Help));
         check(KeyCode::Char('p'), none, None);
         check(KeyCode::Enter, none, None);

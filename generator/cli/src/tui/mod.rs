@@ -10,9 +10,10 @@ mod view;
 
 use std::sync::mpsc::Receiver;
 
-use brunt_engine::{Stop, StopSwitch};
+use brunt_engine::{Controls, Stop};
 use brunt_model::plan::Plan;
 use brunt_model::snapshot::Stats;
+use brunt_model::tempo::RateChange;
 use brunt_model::timeline::Row;
 use brunt_model::units::Nanos;
 
@@ -27,6 +28,9 @@ use self::view::{Look, draw};
 const DRAW_EVERY: Nanos = Nanos::from_secs(1);
 /// A run that is over sooner is not worth a view, unless one is asked for.
 const WORTH_A_VIEW: Nanos = Nanos::from_secs(5);
+
+/// What one press of a key changes the rate by, in thousandths of the plan's.
+const RATE_STEP: u16 = 100;
 
 /// What was asked for, and where.
 #[derive(Copy, Clone, Debug)]
@@ -49,7 +53,7 @@ impl Wish {
 /// The view of one run.
 pub(crate) struct View {
     model: Model,
-    stop: StopSwitch,
+    controls: Controls,
     hold: Hold,
     look: Look,
     shown: Option<Shown>,
@@ -68,10 +72,10 @@ struct Shown {
 
 impl View {
     /// A view that shows nothing yet. `hold` is what others give the terminal back by.
-    pub(crate) fn new(plan: &Plan, stop: StopSwitch, hold: Hold, coloured: bool) -> Self {
+    pub(crate) fn new(plan: &Plan, controls: Controls, hold: Hold, coloured: bool) -> Self {
         Self {
             model: Model::new(plan),
-            stop,
+            controls,
             hold,
             look: Look { coloured, help: false, stop: Stop::No },
             shown: None,
@@ -97,6 +101,12 @@ impl View {
         self.stale = true;
     }
 
+    /// The rate was changed.
+    pub(crate) fn retune(&mut self, change: RateChange) {
+        self.model.retune(change);
+        self.stale = true;
+    }
+
     /// Heeds keys, and draws if it is time to.
     pub(crate) fn turn(&mut self, now: Nanos) {
         let Some(shown) = &mut self.shown else { return };
@@ -105,10 +115,21 @@ impl View {
             return;
         }
         while let Ok(key) = shown.keys.try_recv() {
-            self.look.help ^= key == Key::Help;
+            match key {
+                Key::Help => self.look.help = !self.look.help,
+                // The limits of a rate are the dial's.
+                Key::Faster if self.model.is_open => {
+                    self.controls.dial.set(self.controls.dial.get() + RATE_STEP);
+                }
+                Key::Slower if self.model.is_open => {
+                    self.controls.dial.set(self.controls.dial.get() - RATE_STEP);
+                }
+                // The thread that reads keys stops the run itself.
+                Key::Faster | Key::Slower | Key::Redraw | Key::Stop => {}
+            }
             self.stale = true;
         }
-        let stop = self.stop.get();
+        let stop = self.controls.stop.get();
         self.stale |= stop != self.look.stop || now.0.saturating_sub(self.drawn.0) >= DRAW_EVERY.0;
         if !self.stale {
             return;

@@ -6,6 +6,7 @@
 use brunt_model::outcome::ErrorKind;
 use brunt_model::plan::Plan;
 use brunt_model::snapshot::{RequestStats, Stats};
+use brunt_model::tempo::{RateChange, Tempo};
 use brunt_model::timeline::Row;
 use brunt_model::units::Nanos;
 use brunt_model::verdict::{Evidence, Thresholds, judge};
@@ -82,8 +83,9 @@ pub(crate) struct Model {
     interval: Nanos,
     warmup: Nanos,
     max_connections: u32,
-    /// The end of the load, if it is known.
-    duration: Option<Nanos>,
+    /// The end of the load by plan, if it is known.
+    planned: Option<Nanos>,
+    tempo: Tempo,
     elapsed: Nanos,
     points: Vec<Point>,
     /// Rows that a whole point stands for.
@@ -105,7 +107,8 @@ impl Model {
             interval: plan.interval,
             warmup: plan.warmup,
             max_connections: plan.load.max_connections(),
-            duration: plan.load.duration(),
+            planned: plan.load.duration(),
+            tempo: Tempo::default(),
             elapsed: Nanos::ZERO,
             points: Vec::with_capacity(POINTS_MAX),
             span: 1,
@@ -135,6 +138,16 @@ impl Model {
         self.elapsed = self.elapsed.max(elapsed);
     }
 
+    /// The rate was changed, which moves the end of the load.
+    pub(crate) fn retune(&mut self, change: RateChange) {
+        self.tempo = self.tempo.changed(Nanos(change.at_ns), change.per_mille);
+    }
+
+    /// The present rate over the plan's.
+    pub(crate) fn share(&self) -> f64 {
+        self.tempo.share()
+    }
+
     pub(crate) fn points(&self) -> &[Point] {
         &self.points
     }
@@ -158,16 +171,17 @@ impl Model {
     }
 
     pub(crate) fn elapsed(&self) -> Nanos {
-        self.duration.map_or(self.elapsed, |duration| self.elapsed.min(duration))
+        self.duration().map_or(self.elapsed, |duration| self.elapsed.min(duration))
     }
 
-    pub(crate) const fn duration(&self) -> Option<Nanos> {
-        self.duration
+    /// From T0 to the end of the load, if it is known.
+    pub(crate) fn duration(&self) -> Option<Nanos> {
+        self.planned.map(|planned| self.tempo.time_of(planned))
     }
 
     /// Until the load ends; `None` where nobody knows.
     pub(crate) fn left(&self) -> Option<Nanos> {
-        self.duration.map(|duration| Nanos(duration.0.saturating_sub(self.elapsed.0)))
+        self.duration().map(|duration| Nanos(duration.0.saturating_sub(self.elapsed.0)))
     }
 
     fn push(&mut self, point: Point) {
@@ -394,6 +408,13 @@ pub(crate) mod tests {
             );
         }
         check(Some(100), 0, (0, Some(10)));
+        let mut faster = Model::new(&plan(Some(100), 10));
+        faster.pass(Nanos::from_secs(4));
+        faster.retune(RateChange { at_ns: Nanos::from_secs(4).0, per_mille: 1_500 });
+        assert_eq!(
+            (faster.duration(), faster.left()),
+            (Some(Nanos::from_secs(8)), Some(Nanos::from_secs(4)))
+        );
         check(Some(100), 4, (4, Some(6)));
         check(None, 12, (10, Some(0)));
     }

@@ -25,8 +25,6 @@ const TABLE_SHARE: u16 = 3;
 /// Kinds of errors named; the rest is a count.
 const KINDS_MAX: usize = 3;
 
-const KEYS: &str = "q stop  ? help";
-
 /// How the model is shown.
 #[derive(Copy, Clone, Debug)]
 pub(crate) struct Look {
@@ -64,7 +62,7 @@ pub(crate) fn draw(frame: &mut Frame<'_>, model: &Model, look: Look) {
     frame.render_widget(Paragraph::new(figures_of(model)), figures);
     frame.render_widget(errors_of(model, look), errors);
     draw_middle(frame, middle, model, look);
-    frame.render_widget(Paragraph::new(note_of(look.stop).unwrap_or(KEYS)), keys);
+    frame.render_widget(Paragraph::new(keys_of(model, look.stop)), keys);
 }
 
 fn draw_head(frame: &mut Frame<'_>, area: Rect, model: &Model) {
@@ -139,7 +137,7 @@ fn draw_middle(frame: &mut Frame<'_>, area: Rect, model: &Model, look: Look) {
     let [upper, lower] =
         Layout::vertical([Constraint::Fill(1), Constraint::Length(table_height)]).areas(area);
     if look.help {
-        frame.render_widget(help(), upper);
+        frame.render_widget(help(model), upper);
     } else {
         let [left, right] = Layout::horizontal([Constraint::Fill(1), Constraint::Fill(1)]).areas(upper);
         draw_rates(frame, left, model, look);
@@ -232,8 +230,8 @@ fn table<'a>(model: &'a Model, look: Look) -> Table<'a> {
     Table::new(rows, widths).header(header)
 }
 
-fn help() -> Paragraph<'static> {
-    let lines = [
+fn help(model: &Model) -> Paragraph<'static> {
+    let mut lines = vec![
         "q, Ctrl-C  stop: wait for the answers under way; again: at once",
         "?          this help, and back",
         "",
@@ -242,7 +240,21 @@ fn help() -> Paragraph<'static> {
         "kernel     of the time from the request leaving this host to its answer",
         "lag        how late requests were sent",
     ];
-    Paragraph::new(lines.map(Line::from).to_vec()).block(Block::bordered().title("help"))
+    if model.is_open {
+        lines.insert(1, "+ -        10 % of the target rate more, or less");
+    }
+    let lines: Vec<_> = lines.into_iter().map(Line::from).collect();
+    Paragraph::new(lines).block(Block::bordered().title("help"))
+}
+
+fn keys_of(model: &Model, stop: Stop) -> String {
+    match note_of(stop) {
+        Some(note) => note.to_owned(),
+        None if model.is_open => {
+            format!("q stop  + - rate (now {:.0} % of the plan's)  ? help", model.share() * 100.0)
+        }
+        None => "q stop  ? help".to_owned(),
+    }
 }
 
 /// What a press of the switch led to.
@@ -257,6 +269,7 @@ const fn note_of(stop: Stop) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use brunt_model::outcome::ErrorKind;
+    use brunt_model::tempo::RateChange;
     use ratatui::Terminal;
     use ratatui::backend::TestBackend;
     use ratatui::buffer::Buffer;
@@ -319,9 +332,17 @@ mod tests {
         check(&closed, PLAIN, usual, &["81 req/s", "⠒ done", "q stop  ? help"], &["target"]);
         check(&fresh, PLAIN, usual, &["no reason to doubt", "waiting for the first interval"], &["NaN"]);
         check(&fresh, PLAIN, (10, 1), &["waiting"], &["verdict"]);
-        check(&open, Look { help: true, ..PLAIN }, usual, &["this help", "again: at once"], &["⠒ p99"]);
+        check(&open, Look { help: true, ..PLAIN }, usual, &["this help", "+ -        10 % of"], &["⠒ p99"]);
         check(&open, Look { stop: Stop::Drain, ..PLAIN }, usual, &["once more stops at once"], &["q stop"]);
         check(&open, Look { stop: Stop::Now, ..PLAIN }, (20, 1), &["stopping at once"], &["req/s"]);
+    }
+
+    #[test]
+    fn a_changed_rate_is_told() {
+        let mut model = model(Some(100));
+        model.retune(RateChange { at_ns: 0, per_mille: 1_100 });
+        let text = text_of(&screen(80, 24, &model, PLAIN));
+        assert!(text.contains("rate (now 110 % of the plan's)"), "{text}");
     }
 
     #[test]

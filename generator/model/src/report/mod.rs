@@ -12,8 +12,9 @@ pub use self::latency::Latency;
 use crate::histogram::Histogram;
 use crate::limit::{Broken, Limit, LimitResult, PlannedLimit};
 use crate::outcome::ErrorKind;
-use crate::plan::Plan;
+use crate::plan::{Load, Plan};
 use crate::snapshot::{Counters, RequestStats, STATUS_LOWEST, Stats};
+use crate::tempo::{RateChange, Tempo};
 use crate::timeline::Row;
 use crate::units::Nanos;
 use crate::verdict::{Evidence, HostPressure, KernelEvidence, Thresholds, Verdict, judge};
@@ -51,6 +52,9 @@ pub struct RunInfo {
     pub plan_id: String,
     /// What was run: the URL of a quick run.
     pub scenario: String,
+    /// By hand, while it went on: the rest of the schedule came faster or slower than planned.
+    #[serde(default)]
+    pub rate_changes: Vec<RateChange>,
 }
 
 /// See the two identities in [`crate::snapshot::Counters::check`].
@@ -229,6 +233,7 @@ pub struct Facts<'a> {
     pub timeline: Vec<Row>,
     /// Of each of the plan's limits, where it did not hold while the run went on.
     pub broken: Vec<Option<Broken>>,
+    pub rate_changes: Vec<RateChange>,
     pub cores: u32,
     /// Longest stretch in which a core was over the busy threshold, and the busiest core over the run.
     pub busy_for: Nanos,
@@ -259,6 +264,7 @@ impl Report {
             check.err().map(|error| format!("a fault of brunt's own, please report it: {error}"))
         });
         let evidence = Evidence { fault, ..evidence(plan, &facts, &all, &response, &limits) };
+        let rate = rate(plan, &facts, measured_for);
         Self {
             schema_version: SCHEMA_VERSION,
             run: RunInfo {
@@ -269,11 +275,12 @@ impl Report {
                 seed: plan.seed,
                 plan_id: plan.id.clone(),
                 scenario: plan.url.clone(),
+                rate_changes: facts.rate_changes.clone(),
             },
             verdict: judge(&evidence, &Thresholds::default()),
             limits: limits.into_iter().map(|(_, result)| result).collect(),
             totals: totals(stats, &all, facts.arrivals_in_flight),
-            rate: rate(plan, &stats.counters, measured_for),
+            rate,
             latency: latencies(stats, &all, &response),
             kernel: kernel(&stats.counters),
             status: statuses(&all),
@@ -297,6 +304,17 @@ impl Report {
     #[must_use]
     pub fn answers(&self) -> u64 {
         self.status.values().sum()
+    }
+}
+
+/// The rate wanted over the whole of an open load, as it was changed.
+fn target_rate(plan: &Plan, changes: &[RateChange]) -> Option<f64> {
+    match &plan.load {
+        Load::Open { schedule, .. } if !changes.is_empty() => {
+            let (slots, end) = schedule.expected();
+            Some(per_second(slots, Tempo::after(changes).time_of(end)))
+        }
+        load => load.target_rate(),
     }
 }
 
@@ -403,10 +421,10 @@ fn kernel(counters: &Counters) -> KernelReport {
     }
 }
 
-fn rate(plan: &Plan, counters: &Counters, measured_for: Nanos) -> RateReport {
-    let is_request = plan.script.is_single();
+fn rate(plan: &Plan, facts: &Facts<'_>, measured_for: Nanos) -> RateReport {
+    let (counters, is_request) = (&facts.stats.counters, plan.script.is_single());
     RateReport {
-        target: plan.load.target_rate(),
+        target: target_rate(plan, &facts.rate_changes),
         achieved: per_second(counters.measured, measured_for),
         arrivals: (!is_request).then(|| per_second(measured_arrivals(counters), measured_for)),
     }
@@ -523,6 +541,7 @@ mod tests {
             arrivals_in_flight: 0,
             requests_in_flight: 0,
             timeline: Vec::new(),
+            rate_changes: Vec::new(),
             broken: vec![broken.map(|seconds| Broken { at: Nanos::from_secs(seconds), observed: 1.0 })],
             cores: 1,
             busy_for: Nanos::ZERO,
