@@ -39,7 +39,10 @@ fn many_users_that_begin_at_once_are_not_late() {
     for io in crate::IO {
         let measured =
             quiet(|| measure(&format!("-c 1000 -n 200k --cores 0 --io {io} {}", nginx.url("100"))));
-        measured.expect(0).expect_errors(&[]);
+        // A host that goes on disturbing the run makes it invalid for another reason, but nobody late.
+        measured.expect_counts(0).expect_errors(&[]);
+        let lag = measured.report.latency.lag.p99;
+        assert!(lag < 1_000_000, "lag p99 of {lag} ns\n{}", measured.story());
     }
 }
 
