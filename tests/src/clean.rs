@@ -12,7 +12,7 @@ use crate::brunt::Measured;
 use crate::clock;
 
 /// Repetitions of a run that the host disturbed.
-const REPEATS_MAX: usize = 3;
+const REPEATS_MAX: usize = 6;
 const EXCUSES: [&str; 3] = ["host steal", "run-queue delay", "responses sat in the socket"];
 /// What a build without optimization may say besides: it is slow, and says so.
 const BUSY: &str = "the busiest core was";
