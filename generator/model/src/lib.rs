@@ -29,6 +29,7 @@ pub mod sample;
 pub mod scenario;
 pub mod schedule;
 pub mod script;
+mod slips;
 pub mod snapshot;
 pub mod split;
 pub mod tempo;

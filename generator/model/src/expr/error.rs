@@ -1,5 +1,7 @@
 //! What is wrong with an expression, and what was probably meant.
 
+use crate::slips;
+
 /// A name further from what was written than this many edits was not meant.
 const DISTANCE_MAX: usize = 2;
 
@@ -59,17 +61,7 @@ fn distance(a: &str, b: &str) -> usize {
     if a.len().max(b.len()) > COMPARED_CHARACTERS_MAX || a.len().abs_diff(b.len()) > DISTANCE_MAX {
         return usize::MAX;
     }
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, left) in a.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, right) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(left != right);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
+    slips::distance(&a, &b)
 }
 
 #[cfg(test)]

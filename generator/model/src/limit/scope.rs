@@ -1,5 +1,7 @@
 //! Which requests a limit is about.
 
+use crate::slips;
+
 /// All requests, those of a name, or those with a tag.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Scope {
@@ -66,7 +68,8 @@ fn mend(kind: &str, wanted: &str, known: &[&str]) -> String {
 fn nearest<'a>(wanted: &str, known: &[&'a str]) -> Option<&'a str> {
     let wanted: Vec<char> = lower(wanted).collect();
     let most = (wanted.len() / 3).max(1);
-    let distances = known.iter().take(CANDIDATES_MAX).map(|name| (distance(&wanted, name), *name));
+    let reached = |name: &str| slips::distance(&wanted, &lower(name).collect::<Vec<_>>());
+    let distances = known.iter().take(CANDIDATES_MAX).map(|name| (reached(name), *name));
     distances
         .filter(|(distance, _)| *distance <= most)
         .min_by_key(|(distance, _)| *distance)
@@ -75,21 +78,6 @@ fn nearest<'a>(wanted: &str, known: &[&'a str]) -> Option<&'a str> {
 
 fn lower(text: &str) -> impl Iterator<Item = char> + '_ {
     text.chars().flat_map(char::to_lowercase).take(COMPARED_CHARS_MAX)
-}
-
-/// How many characters must be added, removed or replaced (Levenshtein), regardless of case.
-fn distance(from: &[char], to: &str) -> usize {
-    let mut row: Vec<usize> = (0..=from.len()).collect();
-    for (i, there) in lower(to).enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, here) in from.iter().enumerate() {
-            let replaced = diagonal + usize::from(*here != there);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[from.len()]
 }
 
 #[cfg(test)]

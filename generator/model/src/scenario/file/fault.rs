@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::{Place, secrets};
+use crate::slips;
 
 /// What is told of one file. Past so many, the first ones are what is worth mending.
 pub const FAULTS_MAX: usize = 100;
@@ -111,18 +112,8 @@ pub(super) fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
 
 /// Insertions, deletions and replacements that lead from one text to the other (Levenshtein 1966).
 fn distance(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (above, a) in from.chars().enumerate() {
-        let mut diagonal = above;
-        row[0] = above + 1;
-        for (at, b) in to.iter().enumerate() {
-            let replaced = diagonal + usize::from(a != *b);
-            diagonal = row[at + 1];
-            row[at + 1] = replaced.min(row[at] + 1).min(diagonal + 1);
-        }
-    }
-    row[to.len()]
+    let (from, to): (Vec<_>, Vec<_>) = (from.chars().collect(), to.chars().collect());
+    slips::distance(&from, &to)
 }
 
 #[cfg(test)]
