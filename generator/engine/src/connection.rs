@@ -1,5 +1,6 @@
 //! The life of one connection: made, secured, used, ended.
 
+use std::ops::Range;
 use std::sync::atomic::Ordering;
 
 use brunt_model::outcome::{ErrorKind, Outcome};
@@ -111,9 +112,14 @@ impl Conn {
 impl<D: Driver, C: Clock> CoreLoop<D, C> {
     /// Begins to connect; false when that failed at once.
     pub(crate) fn begin_connect(&mut self, conn: ConnId, now: u64) -> bool {
-        let route = self.pool.next_route();
+        let route = self.pool.next_route(self.endpoints_of(conn));
         self.conns[conn.index()].tries = 0;
         self.connect_by(conn, route, now)
+    }
+
+    /// Where a connection may lead.
+    fn endpoints_of(&self, conn: ConnId) -> Range<usize> {
+        self.settings.plan.targets[self.lanes.target(conn)].endpoints.clone()
     }
 
     fn connect_by(&mut self, id: ConnId, route: Route, now: u64) -> bool {
@@ -128,9 +134,9 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         }
         conn.tries += 1;
         conn.life = conn.life.wrapping_add(1);
-        conn.link.reset(self.settings.plan.protocol);
+        conn.link.reset(self.settings.protocol);
         self.deadlines[id.index()] = now + self.settings.connect_ns;
-        self.pool.connect_begun();
+        self.pool.connect_begun(self.lanes.is_home(id));
         if self.stamps.is_some() {
             conn.link.follow_answers();
         }
@@ -154,13 +160,15 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         let conn = &mut self.conns[id.index()];
         self.recorder.record_connect(now.saturating_sub(conn.begun));
         conn.begun = now;
-        if self.settings.plan.proxy.is_none() && self.tls.is_none() {
+        let target = self.lanes.target(id);
+        let proxy = &self.settings.plan.targets[target].proxy;
+        if proxy.is_none() && self.tls[target].is_none() {
             self.ready(id, now);
             return;
         }
         conn.state = State::Securing;
         self.deadlines[id.index()] = now + self.settings.connect_ns;
-        if let Some(proxy) = &self.settings.plan.proxy {
+        if let Some(proxy) = proxy {
             conn.link.begin_proxy(Handshake::new(proxy));
         } else if let Err(kind) = self.begin_tls(id, 0, now) {
             self.connect_failed(id, kind, now);
@@ -171,7 +179,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
 
     /// Of what was received `unread` bytes are for it.
     fn begin_tls(&mut self, id: ConnId, unread: usize, now: u64) -> Result<(), ErrorKind> {
-        if let Some(setup) = &self.tls {
+        if let Some(setup) = &self.tls[self.lanes.target(id)] {
             let conn = &mut self.conns[id.index()];
             conn.begun = now;
             let mut session = Session::new(setup)?;
@@ -215,7 +223,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         self.mark_dirty(id);
         result?;
         if ended {
-            if let Some(setup) = &self.tls {
+            if let Some(setup) = &self.tls[self.lanes.target(id)] {
                 self.conns[id.index()].link.tls.as_ref().map_or(Ok(()), |tls| tls.check_alpn(setup))?;
             }
             let nanos = now.saturating_sub(self.conns[id.index()].begun);
@@ -227,7 +235,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
     /// The connection can be used.
     pub(crate) fn ready(&mut self, id: ConnId, now: u64) {
         let conn = &mut self.conns[id.index()];
-        self.pool.connect_ended(conn.route, true);
+        self.pool.connect_ended(self.lanes.is_home(id), conn.route, true);
         if !self.ever_connected {
             self.ever_connected = true;
             self.reached.store(true, Ordering::Relaxed);
@@ -250,11 +258,11 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         if reached {
             self.say_last_words(id);
         }
-        self.pool.connect_ended(route, false);
+        self.pool.connect_ended(self.lanes.is_home(id), route, false);
         self.close(id);
         self.conns[id.index()].state = State::Closing;
         // Somebody was there: another address would only hide what is wrong with them.
-        if !reached && let Some(other) = self.pool.other_route(route, tries) {
+        if !reached && let Some(other) = self.pool.other_route(self.endpoints_of(id), route, tries) {
             self.connect_by(id, other, now);
             return;
         }
@@ -272,6 +280,8 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             Work::Closed { .. } if had_job => self.back_off(id, now),
             Work::Closed { .. } => {}
             Work::Open { .. } if self.has_users(id) => self.back_off(id, now),
+            // Whoever comes to need it makes it anew.
+            Work::Open { .. } if !self.lanes.is_home(id) => {}
             Work::Open { .. } => {
                 self.pool.give_free(id);
                 if !had_job {
@@ -283,7 +293,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
 
     /// The arrivals that a connection was to be made for.
     fn fail_arrivals(&mut self, kind: ErrorKind, now: u64) {
-        for _ in 0..self.lanes.per_connection() {
+        for _ in 0..self.lanes.users_per_connection() {
             let Some(arrival) = self.take_backlog() else { return };
             self.fail_arrival(arrival, kind, now);
         }
@@ -322,11 +332,11 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
                 continue;
             }
             let id = ConnId(u32::try_from(index).unwrap_or(u32::MAX));
-            self.pool.connect_abandoned();
+            self.pool.connect_abandoned(self.lanes.is_home(id));
             self.close(id);
             self.conns[index].state = State::Closed;
             self.deadlines[index] = NEVER;
-            if !self.settings.closed {
+            if !self.settings.closed && self.lanes.is_home(id) {
                 self.pool.give_free(id);
             }
         }
@@ -435,7 +445,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         let waiting = self.lanes.of(id).any(|lane| self.lanes.at(lane).phase == Phase::Waiting);
         if waiting {
             self.begin_connect(id, now);
-        } else {
+        } else if self.lanes.is_home(id) {
             self.pool.give_free(id);
         }
         self.open_for_backlog(now);

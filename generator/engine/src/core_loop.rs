@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use brunt_loader::timing::CoreTiming;
-use brunt_model::plan::Plan;
+use brunt_model::plan::{Plan, Target};
 use brunt_model::snapshot::{CoreTime, Stats};
 use brunt_model::split::Share;
 use brunt_model::units::Nanos;
@@ -16,7 +16,7 @@ use crate::conn::tls::Setup;
 use crate::connection::Conn;
 use crate::fill::{Filler, Place};
 use crate::io::{ConnId, Driver};
-use crate::lane::{LaneId, Lanes};
+use crate::lane::{LaneId, Lanes, Layout};
 use crate::limits::{
     CONNECT_TRIES, CONNECTS_IN_FLIGHT_MAX, DISPATCH_MAX, GATHER_NS, OPEN_AHEAD_NS, SEND_BATCH, STALL_NS,
     SWEEP_NS, TURN_BYTES,
@@ -24,7 +24,7 @@ use crate::limits::{
 use crate::pacer::Wait;
 use crate::pool::Pool;
 use crate::record::{Exchange, Gauges, Recorder};
-use crate::settings::{NEVER, Settings, Work, connections_of, sources_by_endpoint, work_of};
+use crate::settings::{NEVER, Settings, Work, homes_of, sources_by_endpoint, work_of};
 use crate::sight::Data;
 use crate::stamps::Stamps;
 use crate::users::Users;
@@ -34,7 +34,8 @@ use crate::{Controls, Pace, Stop};
 pub(crate) struct Means<D, C> {
     pub(crate) driver: D,
     pub(crate) clock: C,
-    pub(crate) tls: Option<Setup>,
+    /// By target.
+    pub(crate) tls: Vec<Option<Setup>>,
     /// The kernel's time stamps of its connections.
     pub(crate) timing: Option<CoreTiming>,
     pub(crate) late_reads: Nanos,
@@ -85,7 +86,8 @@ pub(crate) struct CoreLoop<D: Driver, C: Clock> {
     pub(crate) pool: Pool,
     pub(crate) work: Work,
     pub(crate) context: Context,
-    pub(crate) tls: Option<Setup>,
+    /// By target.
+    pub(crate) tls: Vec<Option<Setup>>,
     /// The kernel's time stamps, where they are to be had.
     pub(crate) stamps: Option<Stamps>,
     /// What arrived is handled so much later.
@@ -95,7 +97,8 @@ pub(crate) struct CoreLoop<D: Driver, C: Clock> {
     pub(crate) users: Users,
     pub(crate) data: Data,
     pub(crate) filler: Filler,
-    pub(crate) target: Place,
+    /// By target.
+    pub(crate) places: Vec<Place>,
     pub(crate) recorder: Recorder,
     /// Lanes whose requests go out by themselves and wait for their time stamp.
     pub(crate) queued: Vec<LaneId>,
@@ -126,19 +129,18 @@ fn all_outgoing(settings: &Settings) -> Vec<Outgoing> {
     numbered.map(|(number, template)| settings.outgoing(&template.request, number, true)).collect()
 }
 
-/// The numbers of the users of a core, by lane.
-fn user_numbers(share: Share, connections: u32, lanes: u32) -> impl Iterator<Item = u64> {
+/// The numbers of the users of a core, by connection.
+fn user_numbers(share: Share, layout: Layout) -> impl Iterator<Item = u64> {
     let (offset, stride) = share.position();
-    let apart = lanes.next_power_of_two();
-    // As `Lanes::all` goes: the first lane of each connection before any second.
-    let place =
-        move |index: u32| u64::from(index % apart) * u64::from(connections) + u64::from(index / apart);
-    (0..connections * apart).map(move |index| offset + place(index) * stride)
+    let Layout { homes, users, .. } = layout;
+    // As `Lanes::homes` goes: the first of each connection before any second.
+    let place = move |index: u32| u64::from(index % users) * u64::from(homes) + u64::from(index / users);
+    (0..homes * users).map(move |index| offset + place(index) * stride)
 }
 
-/// Where the plan's cookies go.
-fn place_of(plan: &Plan) -> Place {
-    let (secure, rest) = match plan.url.split_once("://") {
+/// Where cookies for a target go.
+fn place_of(target: &Target) -> Place {
+    let (secure, rest) = match target.url.split_once("://") {
         Some((scheme, rest)) => (scheme == "https", rest),
         None => (false, ""),
     };
@@ -157,11 +159,12 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         exchange: Exchange,
         controls: Controls,
     ) -> Self {
-        let (connections, lanes) = (connections_of(plan, share), plan.lanes());
+        let layout = Layout::of(plan, homes_of(plan, share));
+        let (connections, lanes) = (layout.connections(), layout.lanes());
         let (worker, core, names) = (share.worker, share.core, plan.request_names().len());
         let settings = Settings::new(plan, share, pace);
         let Means { driver, clock, tls, timing, late_reads, data } = means;
-        let place = || Conn::new(Link::new(plan.protocol));
+        let place = || Conn::new(Link::new(settings.protocol));
         let stamps = timing.map(|timing| {
             let places = connections as usize * lanes.next_power_of_two() as usize;
             Stamps::new(timing, settings.one_at_a_time, connections as usize, places, lanes as usize)
@@ -169,16 +172,16 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         Self {
             conns: std::iter::repeat_with(place).take(connections as usize).collect(),
             deadlines: vec![NEVER; connections as usize],
-            lanes: Lanes::new(connections, lanes),
-            pool: Pool::new(connections, lanes, sources_by_endpoint(plan)),
+            lanes: Lanes::new(layout),
+            pool: Pool::new(layout.homes, layout.users, sources_by_endpoint(plan)),
             work: work_of(plan, share, pace),
             context: Context::of(plan),
             requests: all_outgoing(&settings),
-            users: Users::new(&plan.script, plan.seed, user_numbers(share, connections, lanes)),
+            users: Users::new(&plan.script, plan.seed, layout, user_numbers(share, layout)),
             data,
             filler: Filler::default(),
-            target: place_of(plan),
-            plain: Vec::with_capacity(if tls.is_some() { TURN_BYTES } else { 0 }),
+            places: plan.targets.iter().map(place_of).collect(),
+            plain: Vec::with_capacity(if plan.has_tls() { TURN_BYTES } else { 0 }),
             tls,
             stamps,
             late_reads: late_reads.0,
@@ -269,9 +272,9 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         self.progress.seen = self.clock.now();
         match &mut self.work {
             Work::Open { pacer, .. } => pacer.begin(t0),
-            &mut Work::Closed { connections, .. } => {
+            Work::Closed { .. } => {
                 // Nothing schedules the first request of a user: it is meant for when the core gets to it.
-                for user in self.lanes.all(connections) {
+                for user in self.lanes.homes() {
                     let now = self.clock.now();
                     self.begin_user(user, now);
                 }
@@ -373,7 +376,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
     /// No connection was ever made, and each was tried.
     fn unreachable(&self) -> bool {
         let connections = match &self.work {
-            Work::Closed { connections, .. } => u64::from(*connections),
+            Work::Closed { .. } => u64::from(self.lanes.home_connections()),
             Work::Open { .. } => self.settings.connects_ahead.max(8),
         };
         // Another core's connection shows that the target is there.
@@ -405,9 +408,8 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
     #[inline]
     fn load_is_over(&self, now: u64) -> bool {
         match &self.work {
-            Work::Closed { remaining, connections, .. } => {
-                let users = *connections as usize * self.lanes.per_connection() as usize;
-                let done = *remaining == 0 || self.users.all_retired(users);
+            Work::Closed { remaining, .. } => {
+                let done = *remaining == 0 || self.users.all_retired(self.lanes.users());
                 now >= self.progress.end || (done && self.arrivals_in_flight() == 0)
             }
             Work::Open { pacer, .. } => now >= self.progress.end && pacer.next().is_none(),

@@ -40,7 +40,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
 
     /// Lanes of connections that are being made.
     fn lanes_coming(&self) -> usize {
-        self.pool.connecting() * self.lanes.per_connection() as usize
+        self.pool.connecting() * self.lanes.users_per_connection() as usize
     }
 
     /// Gives an arrival a lane that is free.
@@ -185,8 +185,11 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
     /// The next request of a free lane.
     #[inline]
     pub(crate) fn next_for(&mut self, lane: LaneId, now: u64) {
-        if !self.settings.single && self.user_goes_on(lane, now) {
-            return;
+        if !self.settings.single {
+            let home = self.lanes.home(lane);
+            if self.user_goes_on(home, now) || lane != home {
+                return;
+            }
         }
         if self.settings.closed {
             self.begin_user(lane, now);
@@ -274,12 +277,11 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
 
     /// Requests that the end of the drain finds under way: they took this long and did not end.
     pub(crate) fn give_up_all(&mut self, now: u64) {
-        let connections = u32::try_from(self.conns.len()).unwrap_or(u32::MAX);
-        for lane in self.lanes.all(connections) {
+        for lane in self.lanes.all() {
             if self.lanes.at(lane).job.is_some() {
                 self.note_received(lane);
                 self.finish(lane, Outcome::Failed(ErrorKind::TimeoutTotal), now);
-                self.fail_user(lane);
+                self.fail_user(self.lanes.home(lane));
             }
         }
         while let Some(arrival) = self.take_backlog() {

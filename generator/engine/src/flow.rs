@@ -3,6 +3,8 @@
 //! A lane belongs to its user as long as that has something to do, also while it thinks. What a user does follows from the
 //! seed and the number of its iteration, and from what it was answered, so it is the same on any core.
 
+use std::ops::Range;
+
 use brunt_model::expr::Value;
 use brunt_model::outcome::{ErrorKind, Outcome};
 use brunt_model::plan::Load;
@@ -26,8 +28,8 @@ pub(crate) const END: u32 = u32::MAX;
 
 /// Where a user's steps left it.
 enum Next {
-    /// It is to make a call.
-    Call(u16),
+    /// It is to make so many calls at once, from this one on.
+    Calls(u16, u16),
     Think(Span),
     End,
 }
@@ -117,19 +119,9 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
     pub(crate) fn go_on(&mut self, lane: LaneId, job: Job, now: u64) {
         loop {
             match self.next_step(lane, job.intended) {
-                Next::Call(call) => {
-                    self.lanes.get(lane).request = call;
-                    match self.fill(lane, job.intended) {
-                        Ok(()) => {
-                            self.users.get(lane).requested = true;
-                            self.begin_job(lane, job);
-                            return self.place(lane, now);
-                        }
-                        Err(Unfilled) => {
-                            let name = usize::from(self.call(call).name);
-                            self.fail_call(name, job, ErrorKind::ExtractFailed, now);
-                            self.call_ended(lane, Outcome::Failed(ErrorKind::ExtractFailed));
-                        }
+                Next::Calls(first, count) => {
+                    if self.begin_calls(lane, first..first + count, job, now) {
+                        return;
                     }
                 }
                 Next::Think(span) => {
@@ -144,6 +136,40 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
                 Next::End => return self.end_iteration(lane, job.intended, now),
             }
         }
+    }
+
+    /// Makes a user's calls; false where not one can be made.
+    fn begin_calls(&mut self, home: LaneId, calls: Range<u16>, job: Job, now: u64) -> bool {
+        for number in calls.clone() {
+            let lane = self.lane_for(home, number);
+            self.lanes.get(lane).request = number;
+            match self.fill(lane, job.intended) {
+                Ok(()) => {
+                    let user = self.users.get(home);
+                    (user.requested, user.under_way) = (true, user.under_way + 1);
+                    self.begin_job(lane, job);
+                }
+                Err(Unfilled) => {
+                    let name = usize::from(self.call(number).name);
+                    self.fail_call(name, job, ErrorKind::ExtractFailed, now);
+                    self.call_failed(home, number, ErrorKind::ExtractFailed);
+                }
+            }
+        }
+        let any = self.users.get(home).under_way > 0;
+        for number in calls {
+            let lane = self.lane_for(home, number);
+            // One that could not be filled in has not begun.
+            if any && self.lanes.at(lane).phase == Phase::Waiting {
+                self.place(lane, now);
+            }
+        }
+        any
+    }
+
+    fn lane_for(&self, home: LaneId, number: u16) -> LaneId {
+        let call = self.call(number);
+        self.lanes.place(home, call.target, call.way)
     }
 
     /// Goes through the steps that take no time.
@@ -162,7 +188,8 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
                 )
             };
             match op {
-                Op::Call(call) => return Next::Call(*call),
+                Op::Call(call) => return Next::Calls(*call, 1),
+                Op::Parallel(first, count) => return Next::Calls(*first, *count),
                 Op::Think(span) => return Next::Think(*span),
                 Op::Set(variable, expr) => {
                     let value = value(expr);
@@ -232,15 +259,16 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
     pub(crate) fn fill(&mut self, lane: LaneId, now: u64) -> Result<(), Unfilled> {
         let plan = &self.settings.plan;
         let number = usize::from(self.lanes.at(lane).request);
-        let User { memory, random, .. } = self.users.get(lane);
+        let User { memory, random, .. } = self.users.get(self.lanes.home(lane));
         let mut challenged = memory.challenged.take();
         let sight = View { memory, data: &self.data, script: &plan.script, now, answer: None };
-        self.target.now_s = self.data.wall_at_zero_ns.saturating_add_unsigned(now) / 1_000_000_000;
-        let wants = self.requests[number].wants();
         let (call, two) = (&plan.script.calls[number], self.settings.multiplexed);
+        let place = &mut self.places[usize::from(call.target)];
+        place.now_s = self.data.wall_at_zero_ns.saturating_add_unsigned(now) / 1_000_000_000;
+        let wants = self.requests[number].wants();
         let asker =
             Asker { sight: &sight, random, jar: &memory.cookies, challenged: challenged.as_deref_mut() };
-        let filled = self.filler.fill(call, (wants, two), asker, &self.target);
+        let filled = self.filler.fill(call, (wants, two), asker, place);
         memory.challenged = challenged;
         self.lanes.get(lane).own = filled?.map(Box::new);
         Ok(())
@@ -262,17 +290,23 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         self.recorder.record(name, &sample, job.capped, false);
     }
 
-    /// A call of the lane's user ended: if it failed, so does the iteration, and it may end there.
+    /// A call of the lane's user ended.
     pub(crate) fn call_ended(&mut self, lane: LaneId, outcome: Outcome) {
-        if outcome.error().is_none() {
-            return;
+        let home = self.lanes.home(lane);
+        self.users.get(home).under_way -= 1;
+        if let Some(kind) = outcome.error() {
+            self.call_failed(home, self.lanes.at(lane).request, kind);
         }
+    }
+
+    /// With a call its iteration fails, and may end there.
+    fn call_failed(&mut self, home: LaneId, number: u16, kind: ErrorKind) {
         let plan = &self.settings.plan;
-        let call = &plan.script.calls[usize::from(self.lanes.at(lane).request)];
-        let user = self.users.get(lane);
+        let call = &plan.script.calls[usize::from(number)];
+        let user = self.users.get(home);
         user.failed = true;
         // What was to be saved is not there: what follows would be nonsense.
-        let nonsense = !call.saves.is_empty() || outcome == Outcome::Failed(ErrorKind::ExtractFailed);
+        let nonsense = !call.saves.is_empty() || kind == ErrorKind::ExtractFailed;
         if nonsense || plan.script.flows[usize::from(user.flow)].ends_on_error {
             user.at = END;
         }
@@ -313,7 +347,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
 
     /// Some lane of the connection belongs to a user.
     pub(crate) fn has_users(&self, conn: ConnId) -> bool {
-        !self.settings.single && self.lanes.of(conn).any(|lane| self.users.is_active(lane))
+        !self.settings.single && self.lanes.of(conn).any(|lane| self.users.is_active(self.lanes.home(lane)))
     }
 
     /// The lane's user goes on after a request. False where it has no iteration.
@@ -322,7 +356,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         if !self.users.is_active(lane) {
             return false;
         }
-        if self.users.is_busy(lane) && self.lanes.at(lane).phase == Phase::Empty && !self.is_cut_off() {
+        if self.users.is_busy(lane) && self.users.get(lane).under_way == 0 && !self.is_cut_off() {
             self.go_on(lane, Job::begun_at(now), now);
         }
         true
@@ -368,7 +402,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         let script = &self.settings.plan.script;
         let flow = if self.settings.single { 0 } else { self.users.flow_of(number) };
         let first = script.flows[usize::from(flow)].steps.iter().find_map(|op| match op {
-            Op::Call(call) => Some(*call),
+            Op::Call(call) | Op::Parallel(call, _) => Some(*call),
             _ => None,
         });
         usize::from(script.calls[usize::from(first.unwrap_or(0))].name)

@@ -51,7 +51,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         let call = &plan.script.calls[usize::from(lane.request)];
         let (kept, job) =
             (self.conns[self.lanes.conn(id).index()].link.kept(self.lanes.within(id)), lane.job);
-        let User { memory, random, .. } = self.users.get(id);
+        let User { memory, random, .. } = self.users.get(self.lanes.home(id));
         let accepted = accepts(plan, call, answer.status);
         if !accepted || !call.looks_at_answer() {
             return judge(answer.status, accepted);
@@ -96,10 +96,11 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             || path_of_head(&script.calls[usize::from(lane.request)].request.wire).to_owned(),
             path_sent,
         );
-        let jar = &mut self.users.get(id).memory.cookies;
+        let place = &self.places[self.lanes.target(self.lanes.conn(id))];
+        let jar = &mut self.users.get(self.lanes.home(id)).memory.cookies;
         for (name, value) in fields(kept.head) {
             if name.eq_ignore_ascii_case(b"set-cookie") {
-                jar.take(value, &self.target.host, &path, self.target.secure, self.target.now_s);
+                jar.take(value, &place.host, &path, place.secure, place.now_s);
             }
         }
     }
@@ -116,7 +117,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         let kept = self.conns[self.lanes.conn(id).index()].link.kept(self.lanes.within(id));
         let asked = fields(kept.head).filter(|(name, _)| name.eq_ignore_ascii_case(b"www-authenticate"));
         let Some(challenge) = Challenge::choose(asked.map(|(_, value)| value)) else { return false };
-        self.users.get(id).memory.challenged = Some(Box::new(Challenged { challenge, count: 0 }));
+        self.users.get(self.lanes.home(id)).memory.challenged = Some(Box::new(Challenged { challenge, count: 0 }));
         if self.fill(id, now).is_err() {
             return false;
         }

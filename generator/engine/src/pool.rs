@@ -1,5 +1,7 @@
 //! The connections of one core: which places are free, which connections are idle, and where new ones lead.
 
+use std::ops::Range;
+
 use crate::io::{ConnId, Route};
 use crate::lane::LaneId;
 
@@ -79,12 +81,13 @@ impl Pool {
         self.idle.retain(|&lane| !is_its(lane));
     }
 
-    pub(crate) const fn connect_begun(&mut self) {
-        self.connecting += 1;
+    /// `is_home`: arrivals may get it.
+    pub(crate) const fn connect_begun(&mut self, is_home: bool) {
+        self.connecting += is_home as usize;
     }
 
-    pub(crate) fn connect_ended(&mut self, route: Route, good: bool) {
-        self.connecting -= 1;
+    pub(crate) fn connect_ended(&mut self, is_home: bool, route: Route, good: bool) {
+        self.connecting -= usize::from(is_home);
         if good {
             self.open += 1;
             self.endpoints[route.endpoint] = Health::Good;
@@ -93,23 +96,24 @@ impl Pool {
         }
     }
 
-    pub(crate) const fn connect_abandoned(&mut self) {
-        self.connecting -= 1;
+    pub(crate) const fn connect_abandoned(&mut self, is_home: bool) {
+        self.connecting -= is_home as usize;
     }
 
     pub(crate) const fn closed(&mut self) {
         self.open -= 1;
     }
 
-    /// The route of the next connection: all addresses of a name in turn, but those that never answered only as
-    /// long as none did.
-    pub(crate) fn next_route(&mut self) -> Route {
-        let any_good = self.endpoints.contains(&Health::Good);
+    /// The route of the next connection to a target, by its endpoints: all addresses of its name in turn, but those that
+    /// never answered only as long as none did.
+    pub(crate) fn next_route(&mut self, of: Range<usize>) -> Route {
+        let any_good = self.endpoints[of.clone()].contains(&Health::Good);
         let turn = self.turn;
         self.turn = self.turn.wrapping_add(1);
-        let count = self.endpoints.len();
+        let count = of.len();
         let usable = |&endpoint: &usize| !any_good || self.endpoints[endpoint] != Health::Bad;
-        let endpoint = (0..count).map(|step| (turn + step) % count).find(usable).unwrap_or(0);
+        let mut in_turn = (0..count).map(|step| of.start + (turn + step) % count);
+        let endpoint = in_turn.find(usable).unwrap_or(of.start);
         self.route_to(endpoint)
     }
 
@@ -121,14 +125,15 @@ impl Pool {
     }
 
     /// Another address to try after one that never answered failed; one that did answer has failed for good.
-    pub(crate) fn other_route(&mut self, failed: Route, tries: usize) -> Option<Route> {
-        let count = self.endpoints.len();
+    pub(crate) fn other_route(&mut self, of: Range<usize>, failed: Route, tries: usize) -> Option<Route> {
+        let count = of.len();
         if tries >= count || self.endpoints[failed.endpoint] == Health::Good {
             return None;
         }
-        let any_good = self.endpoints.contains(&Health::Good);
+        let any_good = self.endpoints[of.clone()].contains(&Health::Good);
         let wanted = |&endpoint: &usize| !any_good || self.endpoints[endpoint] == Health::Good;
-        let endpoint = (1..count).map(|step| (failed.endpoint + step) % count).find(wanted)?;
+        let failed = failed.endpoint - of.start;
+        let endpoint = (1..count).map(|step| of.start + (failed + step) % count).find(wanted)?;
         Some(self.route_to(endpoint))
     }
 }
@@ -140,43 +145,58 @@ mod tests {
     #[test]
     fn routes_take_turns_and_avoid_what_never_answered() {
         let mut pool = Pool::new(4, 1, vec![vec![0, 1]; 3]);
-        let routes: Vec<_> = (0..3).map(|_| pool.next_route()).collect();
+        let routes: Vec<_> = (0..3).map(|_| pool.next_route(0..3)).collect();
         assert_eq!(routes.iter().map(|route| route.endpoint).collect::<Vec<_>>(), [0, 1, 2]);
         assert_eq!(routes.iter().map(|route| route.source).collect::<Vec<_>>(), [Some(0), Some(1), Some(0)]);
         for (route, good) in [(routes[0], false), (routes[1], true), (routes[2], true)] {
-            pool.connect_begun();
-            pool.connect_ended(route, good);
+            pool.connect_begun(true);
+            pool.connect_ended(true, route, good);
         }
-        assert!((0..6).all(|_| pool.next_route().endpoint != 0));
+        assert!((0..6).all(|_| pool.next_route(0..3).endpoint != 0));
         assert_eq!((pool.open(), pool.connecting()), (2, 0));
     }
 
     #[test]
     fn every_address_is_tried_once_before_giving_up() {
         let mut pool = Pool::new(1, 1, vec![Vec::new(); 2]);
-        let first = pool.next_route();
-        let second = pool.other_route(first, 1).expect("one is left");
+        let first = pool.next_route(0..2);
+        let second = pool.other_route(0..2, first, 1).expect("one is left");
         assert_ne!(first.endpoint, second.endpoint);
-        assert_eq!(pool.other_route(second, 2), None);
+        assert_eq!(pool.other_route(0..2, second, 2), None);
     }
 
     #[test]
     fn an_address_that_answered_before_is_not_replaced_by_one_that_never_did() {
         let mut pool = Pool::new(2, 1, vec![Vec::new(); 2]);
-        let (first, second) = (pool.next_route(), pool.next_route());
+        let (first, second) = (pool.next_route(0..2), pool.next_route(0..2));
         for (route, good) in [(first, true), (second, false)] {
-            pool.connect_begun();
-            pool.connect_ended(route, good);
+            pool.connect_begun(true);
+            pool.connect_ended(true, route, good);
         }
-        assert_eq!(pool.other_route(second, 1), Some(first));
-        assert_eq!(pool.other_route(first, 1), None);
+        assert_eq!(pool.other_route(0..2, second, 1), Some(first));
+        assert_eq!(pool.other_route(0..2, first, 1), None);
     }
 
     #[test]
     fn sources_are_of_the_endpoints_family() {
         let mut pool = Pool::new(4, 1, vec![vec![1], vec![0, 2]]);
         let routes: Vec<_> =
-            (0..4).map(|_| pool.next_route()).map(|route| (route.endpoint, route.source)).collect();
+            (0..4).map(|_| pool.next_route(0..2)).map(|route| (route.endpoint, route.source)).collect();
         assert_eq!(routes, [(0, Some(1)), (1, Some(2)), (0, Some(1)), (1, Some(2))]);
+    }
+
+    #[test]
+    fn the_addresses_of_one_target_are_not_those_of_another() {
+        let mut pool = Pool::new(4, 1, vec![Vec::new(); 5]);
+        let endpoints: Vec<_> = (0..4).map(|_| pool.next_route(2..5).endpoint).collect();
+        assert_eq!(endpoints, [2, 3, 4, 2]);
+        let failed = pool.route_to(4);
+        assert_eq!(pool.other_route(2..5, failed, 1).map(|route| route.endpoint), Some(2));
+        assert_eq!(pool.other_route(2..5, failed, 3), None);
+        pool.connect_begun(false);
+        assert_eq!(pool.connecting(), 0, "arrivals do not wait for it");
+        pool.connect_ended(false, failed, true);
+        assert_eq!(pool.open(), 1);
+        assert_eq!(pool.next_route(0..2).endpoint, 0, "whose health is of no matter to the other");
     }
 }

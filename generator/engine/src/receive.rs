@@ -1,6 +1,7 @@
 //! What arrives: handed to its connection's machines, and what they make of it to the requests under way.
 
 use brunt_model::outcome::{ErrorKind, Outcome};
+use brunt_model::plan::Plan;
 
 use crate::clock::Clock;
 use crate::conn::Step;
@@ -63,7 +64,8 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             stamps.received(id, self.driver.data().len() as u64);
             stamps.look(id);
         }
-        if self.conns[id.index()].state == State::Open && self.tls.is_none() {
+        let conn = &self.conns[id.index()];
+        if conn.state == State::Open && conn.link.tls.is_none() {
             self.consume(id, None, now);
             return;
         }
@@ -159,7 +161,8 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         match step {
             Step::More { skip } => {
                 self.await_more(id, now);
-                self.driver.receive(id, if self.tls.is_some() { 0 } else { skip });
+                let is_secure = self.conns[id.index()].link.tls.is_some();
+                self.driver.receive(id, if is_secure { 0 } else { skip });
                 return true;
             }
             Step::Done { lane, .. } if self.lanes.at(self.lanes.id(id, lane)).phase != Phase::Sent => {
@@ -384,7 +387,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         let location = self.conns[conn_id.index()].link.location(self.lanes.within(id));
         let own = lane.detour.as_ref().map(|detour| &detour.request).or(lane.own.as_deref());
         let sent = own.map_or_else(|| template.request.clone(), |own| as_request(own, &template.request));
-        let next = if hops < max { plan.redirect(&sent, from, answer.status, location) } else { None };
+        let next = if hops < max { Plan::redirect(&sent, from, answer.status, location) } else { None };
         let Some((url, request)) = next else {
             let outcome = if location.is_empty() {
                 self.judged(id, answer, now)
@@ -398,8 +401,9 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             self.settings.outgoing(&request, number, false)
         } else {
             let (wants, two) = (self.requests[usize::from(number)].wants(), self.settings.multiplexed);
-            let jar = &self.users.get(id).memory.cookies;
-            self.filler.redirect(&request, (wants, two), jar, &self.target)
+            let jar = &self.users.get(self.lanes.home(id)).memory.cookies;
+            let place = &self.places[self.lanes.target(conn_id)];
+            self.filler.redirect(&request, (wants, two), jar, place)
         };
         self.send_on(id, Detour { request, url, hops: hops + 1 }, answer, now);
     }

@@ -37,8 +37,6 @@ pub(crate) enum Work {
     Closed {
         /// Iterations still to begin, if they are counted.
         remaining: u64,
-        /// Each with as many users as it has lanes.
-        connections: u32,
         /// The next iteration's number among all of the run, and how far apart those of this core are.
         number: u64,
         stride: u64,
@@ -75,6 +73,8 @@ pub(crate) struct Settings {
     pub(crate) one_at_a_time: bool,
     /// Requests share a connection by streams.
     pub(crate) multiplexed: bool,
+    /// The plan's, with the streams of requests that a user makes at once.
+    pub(crate) protocol: Protocol,
     /// Requests of one connection may go out together.
     pub(crate) gathers: bool,
     /// Answers may gather before the core is woken for them.
@@ -110,6 +110,10 @@ impl Settings {
             direct_only: is_direct(plan) && plan.script.is_single(),
             one_at_a_time: is_one_at_a_time(plan),
             multiplexed: matches!(plan.protocol, Protocol::Http2 { .. }),
+            protocol: match plan.protocol {
+                Protocol::Http1 { pipeline } => Protocol::Http1 { pipeline },
+                Protocol::Http2 { streams } => Protocol::Http2 { streams: streams * plan.script.ways() },
+            },
             gathers: !plan.load.is_open() && plan.lanes() > 1,
             reads_together: !plan.load.is_open() && pace == Pace::Efficient,
             continues: plan.script.calls.iter().any(|template| template.request.expects_continue),
@@ -160,11 +164,16 @@ fn is_direct(plan: &Plan) -> bool {
 }
 
 pub(crate) fn is_one_at_a_time(plan: &Plan) -> bool {
-    plan.protocol == Protocol::Http1 { pipeline: 1 } && plan.tls.is_none()
+    plan.protocol == Protocol::Http1 { pipeline: 1 } && !plan.has_tls()
 }
 
 /// Connections that one core may have open at once.
 pub(crate) fn connections_of(plan: &Plan, share: Share) -> u32 {
+    homes_of(plan, share) * plan.connections_each()
+}
+
+/// The same without those for further targets and for requests that are made at once.
+pub(crate) fn homes_of(plan: &Plan, share: Share) -> u32 {
     let part = share.of(u64::from(plan.load.max_connections()));
     let least = u64::from(plan.load.is_open());
     u32::try_from(part.max(least)).unwrap_or(u32::MAX)
@@ -173,9 +182,8 @@ pub(crate) fn connections_of(plan: &Plan, share: Share) -> u32 {
 pub(crate) fn work_of(plan: &Plan, share: Share, pace: Pace) -> Work {
     let (offset, stride) = share.position();
     match &plan.load {
-        Load::Closed { connections, requests, .. } => Work::Closed {
+        Load::Closed { requests, .. } => Work::Closed {
             remaining: requests.map_or(u64::MAX, |requests| share.of(requests)),
-            connections: u32::try_from(share.of(u64::from(*connections))).unwrap_or(u32::MAX),
             number: offset,
             stride,
         },

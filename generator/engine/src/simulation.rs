@@ -101,9 +101,9 @@ fn simulate_with(seed: u64, plan: &Arc<Plan>, manners: Manners, pace: Pace, extr
     let (mut driver, clock) = network(seed, manners, connections_of(plan, ONE) as usize);
     let (kernel, timing) = extra.stamped.unzip();
     driver.kernel = kernel;
-    driver.tls = plan.tls.is_some().then(sim_tls::server);
+    driver.tls = plan.has_tls().then(sim_tls::server);
     let setup = |tls| Setup::new(tls, plan.protocol, &Material::default()).unwrap();
-    let tls = plan.tls.as_ref().map(setup);
+    let tls = plan.targets.iter().map(|target| target.tls.as_ref().map(setup)).collect();
     let world = driver.world.clone();
     let (filled, snapshots) = sync_channel(64);
     let (back, returned) = sync_channel(64);

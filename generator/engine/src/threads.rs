@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use brunt_loader::timing::CoreTiming;
-use brunt_model::plan::{Endpoint, Plan};
+use brunt_model::plan::{Endpoint, Plan, Target};
 use brunt_model::snapshot::{Snapshot, Stats};
 use brunt_model::split::Share;
 use brunt_model::units::{CoreId, Nanos};
@@ -52,7 +52,7 @@ struct Seat {
     io: Io,
     pace: Pace,
     clock: RealClock,
-    tls: Option<Setup>,
+    tls: Vec<Option<Setup>>,
     timing: Option<CoreTiming>,
     late_reads: Nanos,
     data: crate::sight::Data,
@@ -227,9 +227,12 @@ fn core_timing(plan: &Plan, parts: &Parts, first: usize, connections: usize) -> 
     parts.timing.as_ref().filter(|_| tcp)?.core(first, connections)
 }
 
-fn tls_setup(plan: &Plan, parts: &Parts) -> Result<Option<Setup>, EngineError> {
-    let setup = plan.tls.as_ref().map(|tls| Setup::new(tls, plan.protocol, &parts.tls));
-    Ok(setup.transpose()?)
+/// By target.
+fn tls_setup(plan: &Plan, parts: &Parts) -> Result<Vec<Option<Setup>>, EngineError> {
+    let setup = |target: &Target| {
+        target.tls.as_ref().map(|tls| Setup::new(tls, plan.protocol, &parts.tls)).transpose()
+    };
+    Ok(plan.targets.iter().map(setup).collect::<Result<_, _>>()?)
 }
 
 /// Gates that each thread passes.

@@ -9,7 +9,7 @@ use brunt_model::plan::ClosedShape;
 use brunt_model::random::Random;
 use brunt_model::script::{LOOPS_MAX, Op, Script};
 
-use crate::lane::LaneId;
+use crate::lane::{LaneId, Layout};
 use crate::sight::Memory;
 
 /// Tells the draw of a flow from what the flow draws itself.
@@ -61,6 +61,8 @@ pub(crate) struct User {
     pub(crate) failed: bool,
     /// One was begun.
     pub(crate) requested: bool,
+    /// Its requests that have not ended.
+    pub(crate) under_way: u16,
     pub(crate) flow: u16,
     /// The next step.
     pub(crate) at: u32,
@@ -83,6 +85,7 @@ impl User {
             iterates: false,
             failed: false,
             requested: false,
+            under_way: 0,
             flow: 0,
             at: 0,
             began: 0,
@@ -120,6 +123,7 @@ impl User {
 /// All users of a core. There are none where a user is nothing but its lane's request.
 pub(crate) struct Users {
     all: Vec<User>,
+    layout: Layout,
     /// When they wake, the soonest first.
     sleeping: BinaryHeap<Reverse<(u64, LaneId)>>,
     /// Iterations under way.
@@ -131,8 +135,13 @@ pub(crate) struct Users {
 }
 
 impl Users {
-    /// `numbers` are those of the lanes' users, among all of the run.
-    pub(crate) fn new(script: &Script, seed: u64, numbers: impl Iterator<Item = u64>) -> Self {
+    /// `numbers` are those of the users, among all of the run.
+    pub(crate) fn new(
+        script: &Script,
+        seed: u64,
+        layout: Layout,
+        numbers: impl Iterator<Item = u64>,
+    ) -> Self {
         let all: Vec<_> = if script.is_single() {
             Vec::new()
         } else {
@@ -145,6 +154,7 @@ impl Users {
         });
         Self {
             sleeping: BinaryHeap::with_capacity(all.len()),
+            layout,
             all,
             active: 0,
             retired: 0,
@@ -159,23 +169,23 @@ impl Users {
 
     #[inline]
     pub(crate) fn get(&mut self, lane: LaneId) -> &mut User {
-        &mut self.all[lane.index()]
+        &mut self.all[self.layout.user(lane)]
     }
 
     /// The lane's user has something under way, or will have.
     pub(crate) fn is_active(&self, lane: LaneId) -> bool {
         let has = |user: &User| matches!(user.state, State::Busy | State::Thinking | State::Pausing);
-        self.all.get(lane.index()).is_some_and(has)
+        self.all.get(self.layout.user(lane)).is_some_and(has)
     }
 
     #[inline]
     pub(crate) fn is_busy(&self, lane: LaneId) -> bool {
-        self.all[lane.index()].state == State::Busy
+        self.all[self.layout.user(lane)].state == State::Busy
     }
 
     /// May a closed user begin something, so long after T0?
     pub(crate) fn turn(&self, lane: LaneId, shape: Option<&ClosedShape>, since_t0: u64) -> Turn {
-        let user = &self.all[lane.index()];
+        let user = &self.all[self.layout.user(lane)];
         if user.state != State::Idle {
             return Turn::Never;
         }
@@ -201,7 +211,7 @@ impl Users {
     }
 
     pub(crate) fn retire(&mut self, lane: LaneId) {
-        self.all[lane.index()].state = State::Retired;
+        self.all[self.layout.user(lane)].state = State::Retired;
         self.retired += 1;
     }
 
@@ -247,7 +257,7 @@ impl Users {
     /// The user begins an iteration, with what it had in mind at its start.
     pub(crate) fn begin(&mut self, lane: LaneId, script: &Script, number: u64, intended: u64) -> Begun {
         let (flow, seed) = (self.flow_of(number), self.seed);
-        let user = &mut self.all[lane.index()];
+        let user = self.get(lane);
         if !user.take_rows(script, seed, number) {
             return Begun::NoRow;
         }
@@ -267,7 +277,7 @@ impl Users {
 
     /// The user's iteration has ended; false if it had none.
     pub(crate) fn end(&mut self, lane: LaneId) -> bool {
-        let user = &mut self.all[lane.index()];
+        let user = self.get(lane);
         user.state = State::Idle;
         user.starting = false;
         let iterated = std::mem::take(&mut user.iterates);
@@ -284,7 +294,7 @@ impl Users {
     }
 
     pub(crate) fn sleep(&mut self, lane: LaneId, state: State, until: u64) {
-        self.all[lane.index()].state = state;
+        self.all[self.layout.user(lane)].state = state;
         self.sleeping.push(Reverse((until, lane)));
     }
 
@@ -299,7 +309,7 @@ impl Users {
     pub(crate) fn take_due(&mut self, now: u64) -> Option<(u64, LaneId, State)> {
         let Reverse((at, lane)) = *self.sleeping.peek().filter(|sleeper| sleeper.0.0 <= now)?;
         self.sleeping.pop();
-        let user = &mut self.all[lane.index()];
+        let user = self.get(lane);
         let state = user.state;
         user.state = if state == State::Pausing { State::Idle } else { State::Busy };
         Some((at, lane, state))

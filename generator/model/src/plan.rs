@@ -2,8 +2,10 @@
 
 mod file;
 mod limits;
+mod targets;
 
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -38,6 +40,8 @@ pub const STREAMS_MAX: u32 = 1_000;
 pub const PIPELINE_MAX: u32 = 256;
 /// As many as curl follows, and more than locust does.
 pub const REDIRECTS_MAX: u32 = 50;
+/// Targets beside the first; each user has a connection to each.
+pub const TARGETS_MAX: usize = 16;
 const DURATION: Nanos = Nanos::from_secs(10);
 /// How long answers still under way are waited for after the last request was sent.
 const DRAIN_MAX: Nanos = Nanos::from_secs(10);
@@ -48,6 +52,8 @@ const LATE_AT_LEAST: Nanos = Nanos::from_millis(1);
 pub struct Inputs {
     /// What the target's name resolved to, in the order to be used.
     pub addresses: Vec<SocketAddr>,
+    /// The same of the further targets of a scenario file, in its order.
+    pub others: Vec<Vec<SocketAddr>>,
     /// The body of the request.
     pub body: Vec<u8>,
     /// What a scenario file names.
@@ -182,6 +188,20 @@ pub struct Proxy {
     pub credentials: Option<(String, String)>,
 }
 
+/// Where requests go.
+#[derive(Clone, Debug, Serialize)]
+pub struct Target {
+    /// What requests call it; empty for the one that they go to unless they say otherwise.
+    pub name: String,
+    /// Without credentials and query.
+    pub url: String,
+    /// Which of the plan's endpoints are its.
+    pub endpoints: Range<usize>,
+    /// Set for `https:`.
+    pub tls: Option<Tls>,
+    pub proxy: Option<Proxy>,
+}
+
 /// Every wait has an end.
 #[derive(Copy, Clone, Debug, Serialize)]
 pub struct Deadlines {
@@ -198,14 +218,13 @@ pub struct Plan {
     #[serde(skip)]
     pub id: String,
     pub name: String,
-    pub url: String,
+    /// The first is where requests go that name no other.
+    pub targets: Vec<Target>,
+    /// Those of all targets, one after the other.
     pub endpoints: Vec<Endpoint>,
     pub source_ips: Vec<IpAddr>,
     pub script: Script,
     pub protocol: Protocol,
-    /// Set for an `https:` target.
-    pub tls: Option<Tls>,
-    pub proxy: Option<Proxy>,
     pub load: Load,
     pub keep_alive: bool,
     pub deadlines: Deadlines,
@@ -242,11 +261,35 @@ impl Plan {
         self.protocol.lanes()
     }
 
+    /// Where requests go that name no other target.
+    #[must_use]
+    pub fn target(&self) -> &Target {
+        &self.targets[0]
+    }
+
+    #[must_use]
+    pub fn has_tls(&self) -> bool {
+        self.targets.iter().any(|target| target.tls.is_some())
+    }
+
+    /// Connections for one of a load: a user has one to each target, and over HTTP/1.1 one for each request that it
+    /// makes at once.
+    #[must_use]
+    pub fn connections_each(&self) -> u32 {
+        let ways = if matches!(self.protocol, Protocol::Http2 { .. }) { 1 } else { self.script.ways() };
+        u32::try_from(self.targets.len()).unwrap_or(u32::MAX).saturating_mul(ways)
+    }
+
+    /// Connections that may be open at once, over all cores.
+    #[must_use]
+    pub fn max_connections(&self) -> u32 {
+        self.load.max_connections().saturating_mul(self.connections_each())
+    }
+
     /// Where an answer to `request` for `from` redirects to, and the request to send there. `None` where that is not
-    /// within the target's origin.
+    /// within the same origin.
     #[must_use]
     pub fn redirect(
-        &self,
         request: &Request,
         from: &str,
         status: u16,
@@ -255,7 +298,7 @@ impl Plan {
         let location = std::str::from_utf8(location).ok().filter(|text| !text.is_empty())?;
         let mut url = Url::parse(from).ok()?.join(location).ok()?;
         url.set_fragment(None);
-        let within = url.origin() == Url::parse(&self.url).ok()?.origin();
+        let within = url.origin() == Url::parse(from).ok()?.origin();
         let request = within.then(|| request.redirected(status, &url))?;
         if request.head_len > REQUEST_HEAD_MAX {
             return None;
@@ -313,12 +356,11 @@ pub enum PlanError {
 /// The first thing that cannot be run as asked.
 pub fn compile(scenario: &Scenario, inputs: &Inputs) -> Result<Plan, PlanError> {
     let url = parse_url(&scenario.url)?;
-    let endpoints = endpoints(scenario, inputs, &url)?;
     let protocol = protocol(scenario)?;
-    let file::OfFile { script, load: of_file, limits } = match &scenario.script {
+    let file::OfFile { script, load: of_file, limits, others } = match &scenario.script {
         None => {
             let script = Script::of(render(scenario, &url, &inputs.body)?, redacted(&url));
-            file::OfFile { script, load: None, limits: Vec::new() }
+            file::OfFile { script, load: None, limits: Vec::new(), others: Vec::new() }
         }
         Some(source) => file::of_file(source, scenario, inputs, &url)?,
     };
@@ -344,17 +386,16 @@ pub fn compile(scenario: &Scenario, inputs: &Inputs) -> Result<Plan, PlanError> 
         // Those of the command line come in place of the file's.
         limits => limits.iter().cloned().map(PlannedLimit::from).collect(),
     };
+    let (targets, endpoints) = targets::of(scenario, inputs, &url, &others)?;
     let of_calls = script.calls.iter().filter_map(|call| call.redirects).max();
     let mut plan = Plan {
         id: String::new(),
         name: scenario.name.clone().unwrap_or_else(|| script.first().name.clone()),
-        url: redacted(&url),
+        targets,
         endpoints,
         source_ips: scenario.source_ips.clone(),
         script,
         protocol,
-        tls: tls(scenario, &url)?,
-        proxy: proxy(scenario, &url)?,
         interval,
         late_over: gap.max(LATE_AT_LEAST),
         load,
@@ -368,6 +409,8 @@ pub fn compile(scenario: &Scenario, inputs: &Inputs) -> Result<Plan, PlanError> 
         seed: scenario.seed,
         limits,
     };
+    let connections = plan.load.max_connections().checked_mul(plan.connections_each()).or(Some(u32::MAX));
+    in_range("connections times those that a user has", connections, 0, CONNECTIONS_MAX)?;
     let catalogue = plan.catalogue();
     plan.limits.iter().try_for_each(|planned| planned.limit.resolve(&catalogue)).map_err(PlanError::Limit)?;
     plan.id = content_id(&plan);
@@ -398,22 +441,6 @@ fn redacted(url: &Url) -> String {
     let _ = shown.set_password(None);
     shown.set_query(None);
     shown.to_string()
-}
-
-fn endpoints(scenario: &Scenario, inputs: &Inputs, url: &Url) -> Result<Vec<Endpoint>, PlanError> {
-    if let Some(path) = &scenario.unix_socket {
-        return Ok(vec![Endpoint::Unix(path.clone())]);
-    }
-    let family_fits = |address: &&SocketAddr| {
-        scenario.source_ips.is_empty()
-            || scenario.source_ips.iter().any(|ip| ip.is_ipv4() == address.is_ipv4())
-    };
-    if inputs.addresses.is_empty() {
-        return Err(PlanError::NoAddress(url.host_str().unwrap_or_default().to_owned()));
-    }
-    let fitting: Vec<_> =
-        inputs.addresses.iter().filter(family_fits).take(ADDRESSES_MAX).copied().map(Endpoint::Ip).collect();
-    if fitting.is_empty() { Err(PlanError::SourceFamily) } else { Ok(fitting) }
 }
 
 fn protocol(scenario: &Scenario) -> Result<Protocol, PlanError> {
@@ -454,48 +481,6 @@ fn protocol(scenario: &Scenario) -> Result<Protocol, PlanError> {
         HttpVersion::Http1 => Ok(Protocol::Http1 { pipeline: http.pipeline.unwrap_or(1) }),
         HttpVersion::Http2 => Ok(Protocol::Http2 { streams: http.streams.unwrap_or(1) }),
     }
-}
-
-fn tls(scenario: &Scenario, url: &Url) -> Result<Option<Tls>, PlanError> {
-    let spec = &scenario.tls;
-    let (min, max) = (spec.min.unwrap_or(TlsVersion::Tls12), spec.max.unwrap_or(TlsVersion::Tls13));
-    if url.scheme() != "https" {
-        if spec.is_default() {
-            return Ok(None);
-        }
-        return Err(PlanError::Combination {
-            what: "a TLS option",
-            target: "https:// URLs",
-            mend: "change the URL's scheme, or leave the option out",
-        });
-    }
-    if min > max {
-        return Err(PlanError::Combination {
-            what: "--tls-min above --tls-max",
-            target: "nobody",
-            mend: "swap the two",
-        });
-    }
-    // An IPv6 address has brackets in a URL, and none in a certificate.
-    let server_name = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-    Ok(Some(Tls { server_name, insecure: spec.insecure, min, max, resume: spec.resume }))
-}
-
-fn proxy(scenario: &Scenario, url: &Url) -> Result<Option<Proxy>, PlanError> {
-    let Some(spec) = &scenario.proxy else { return Ok(None) };
-    if scenario.unix_socket.is_some() {
-        return Err(PlanError::Combination {
-            what: "--proxy",
-            target: "targets in a network",
-            mend: "leave --unix-socket out",
-        });
-    }
-    Ok(Some(Proxy {
-        kind: spec.kind,
-        host: url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned(),
-        port: url.port_or_known_default().unwrap_or(80),
-        credentials: spec.credentials.clone(),
-    }))
 }
 
 fn load(spec: &LoadSpec, lanes: u32, seed: u64) -> Result<Load, PlanError> {
@@ -611,7 +596,7 @@ mod tests {
         );
         assert_eq!(std::str::from_utf8(&plan.script.first().wire), Ok(want.as_str()));
         assert_eq!(plan.script.first().name, "GET /a/b", "queries are never labels");
-        assert_eq!(plan.url, "http://h:8080/a/b");
+        assert_eq!(plan.target().url, "http://h:8080/a/b");
         let Load::Closed { connections: 50, requests: None, duration: Some(duration), .. } = plan.load else {
             panic!("{:?}", plan.load)
         };
@@ -667,7 +652,7 @@ mod tests {
             ("", None),
         ] {
             let got =
-                plan.redirect(plan.script.first(), &plan.url, 302, location.as_bytes()).map(|(url, _)| url);
+                Plan::redirect(plan.script.first(), &plan.target().url, 302, location.as_bytes()).map(|(url, _)| url);
             assert_eq!(got.as_deref(), want, "{location}");
         }
     }

@@ -28,6 +28,8 @@ pub const OPS_IN_A_ROW_MAX: u32 = 100_000;
 pub const VARIABLES_MAX: usize = 1_000;
 /// Loops within loops.
 pub const LOOPS_MAX: usize = 16;
+/// Requests that a user makes at once.
+pub const PARALLEL_MAX: usize = 32;
 
 /// All that a run's users do.
 #[derive(Clone, Default, Debug, Serialize)]
@@ -90,6 +92,8 @@ pub struct FeederPlan {
 pub enum Op {
     /// Makes a call of the script and waits for its end.
     Call(u16),
+    /// Makes so many calls at once, from this one on, and waits for the end of all.
+    Parallel(u16, u16),
     Think(Span),
     /// Gives a variable a value.
     Set(u16, Expr),
@@ -145,6 +149,12 @@ impl Script {
             && matches!(flow.steps[..], [Op::Call(0)])
             && self.on_start.is_empty()
             && !self.cookies
+    }
+
+    /// Requests to one target that a user makes at once.
+    #[must_use]
+    pub fn ways(&self) -> u32 {
+        self.calls.iter().map(|call| u32::from(call.way) + 1).max().unwrap_or(1)
     }
 
     /// What limits can name.

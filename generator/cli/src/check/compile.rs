@@ -50,7 +50,8 @@ fn plan_of(text: &str, file: &File, files: Files) -> Result<Plan, Vec<Fault>> {
     file.fill_in(&mut scenario);
     // Those are looked at below, each with its place.
     scenario.limits.clear();
-    let inputs = Inputs { addresses: vec![ADDRESS], body: Vec::new(), files };
+    let others = vec![vec![ADDRESS]; file.file.targets.len()];
+    let inputs = Inputs { addresses: vec![ADDRESS], others, body: Vec::new(), files };
     let plan = plan::compile(&scenario, &inputs).map_err(|error| match error {
         PlanError::File(faults) => faults,
         error => vec![fault_of(&error.to_string())],

@@ -105,7 +105,8 @@ impl Kernel {
             return this.demanded(wanted);
         }
         // Each core rounds its share of the connections up.
-        let slots = plan.load.max_connections().saturating_add(u32::try_from(cores).unwrap_or(u32::MAX));
+        let places = plan.load.max_connections().saturating_add(u32::try_from(cores).unwrap_or(u32::MAX));
+        let slots = places.saturating_mul(plan.connections_each());
         let request = Request { slots, features, grants: grants_of(wanted, plan), ..Request::new(Op::Open) };
         let opened = begin_loader(&wanted.socket).and_then(|loader| {
             let (reply, memory) = loader.ask(&request)?;

@@ -28,9 +28,9 @@ pub(crate) fn plan(flags: &RunFlags) -> Result<Exit, CommandError> {
     let outputs = outputs_or_text(&flags.output.output).map_err(CommandError::Usage)?;
     check_formats(&outputs)?;
     let mut asked = resolve::resolve(flags)?;
-    let addresses = addresses::look_up(&asked.target).map_err(CommandError::Lookup)?;
+    let (addresses, others) = addresses::of_all(&asked.target, &asked.others).map_err(CommandError::Lookup)?;
     let files = asked.file.as_mut().map(|file| std::mem::take(&mut file.files)).unwrap_or_default();
-    let inputs = Inputs { addresses, body: asked.body, files };
+    let inputs = Inputs { addresses, others, body: asked.body, files };
     let plan = plan::compile(&asked.scenario, &inputs).map_err(|error| match &asked.file {
         Some(file) => file.blamed(error),
         None => CommandError::Plan(error),

@@ -12,6 +12,9 @@ pub(super) fn render(preview: &Preview, protocol: &str) -> String {
     let mut page = Page::default();
     page.row("plan", &format!("{}  {}", clean(&preview.name), preview.plan_id));
     page.row("target", &format!("{}  {protocol}", clean(&preview.url)));
+    for (name, url) in &preview.other_targets {
+        page.row("", &format!("{}  {}", clean(url), clean(name)));
+    }
     page.row("addresses", &clean(&preview.endpoints.join(", ")));
     page.row("load", &preview.load.words);
     expected(&mut page, preview);
@@ -84,7 +87,8 @@ fn flows(page: &mut Page, flows: &[FlowPreview]) {
 
 fn connections(load: &LoadPreview) -> String {
     match load.max_backlog {
-        None => format!("{}, one a user", load.max_connections),
+        None if load.connections_each == 1 => format!("{}, one a user", load.max_connections),
+        None => format!("{} at most, {} a user", load.max_connections, load.connections_each),
         Some(backlog) => format!(
             "{} at the start, {} at most; {backlog} arrivals may wait",
             load.warm_connections, load.max_connections

@@ -33,8 +33,16 @@ pub(crate) enum LookupError {
     Runtime(std::io::Error),
 }
 
+/// The addresses of the target, and of each further one.
+pub(crate) fn of_all(
+    target: &Target,
+    others: &[Target],
+) -> Result<(Vec<SocketAddr>, Vec<Vec<SocketAddr>>), LookupError> {
+    Ok((look_up(target)?, others.iter().map(look_up).collect::<Result<_, _>>()?))
+}
+
 /// The addresses to connect to: at most [`ADDRESSES_MAX`].
-pub(crate) fn look_up(target: &Target) -> Result<Vec<SocketAddr>, LookupError> {
+fn look_up(target: &Target) -> Result<Vec<SocketAddr>, LookupError> {
     let (name, port) = match target {
         Target::Known(addresses) => return Ok(addresses.clone()),
         Target::Name(name, port) => (name.as_str(), *port),

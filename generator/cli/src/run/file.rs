@@ -201,7 +201,8 @@ impl ScenarioFile {
                 *mine = said;
             }
         }
-        if scenario.url.starts_with("https:") {
+        let some_tls = |url: &str| url.starts_with("https:");
+        if some_tls(&scenario.url) || file.targets.iter().any(|(_, url)| some_tls(&url.value)) {
             let tls = &mut scenario.tls;
             *tls = TlsSpec {
                 insecure: tls.insecure || said.tls.verify == Some(false),

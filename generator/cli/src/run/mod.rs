@@ -35,11 +35,11 @@ use crate::{output, terminal};
 pub(crate) fn run(flags: &RunFlags) -> Result<Exit, CommandError> {
     let outputs = outputs_or_text(&flags.output.output).map_err(CommandError::Usage)?;
     let mut asked = resolve::resolve(flags)?;
-    let is_https = asked.scenario.url.starts_with("https:");
+    let is_https = asked.has_tls();
     let tls = tls::load(&flags.tls, is_https, std::env::var_os("SSLKEYLOGFILE"))?;
-    let addresses = addresses::look_up(&asked.target).map_err(CommandError::Lookup)?;
+    let (addresses, others) = addresses::of_all(&asked.target, &asked.others).map_err(CommandError::Lookup)?;
     let files = asked.file.as_mut().map(|file| std::mem::take(&mut file.files)).unwrap_or_default();
-    let inputs = Inputs { addresses, body: asked.body, files };
+    let inputs = Inputs { addresses, others, body: asked.body, files };
     let prepared = setup::prepare(asked.scenario, &inputs, &flags.engine, tls.material);
     let mut prepared = prepared.map_err(|error| match (error, &asked.file) {
         (CommandError::Plan(error), Some(file)) => file.blamed(error),

@@ -17,7 +17,7 @@ use super::target::{self, Target};
 use crate::error::CommandError;
 use crate::flags::proxy::ProxyUrl;
 use crate::flags::values::Credentials;
-use crate::flags::{ArrivalsChoice, LoadFlags, ProtocolFlags, RequestFlags, RunFlags, TlsFlags};
+use crate::flags::{ArrivalsChoice, ConnectionFlags, LoadFlags, ProtocolFlags, RequestFlags, RunFlags, TlsFlags};
 
 /// A body is rendered into every connection's send; past this it belongs into another tool.
 const BODY_MAX: Bytes = Bytes::from_mib(64);
@@ -28,8 +28,18 @@ pub(crate) struct Asked {
     pub scenario: Scenario,
     pub body: Vec<u8>,
     pub target: Target,
+    /// Further targets of the file, in its order.
+    pub others: Vec<Target>,
     /// Where flows take the request's place.
     pub file: Option<ScenarioFile>,
+}
+
+impl Asked {
+    /// Some target is spoken to by TLS.
+    pub(crate) fn has_tls(&self) -> bool {
+        let others = self.file.iter().flat_map(|file| &file.file.targets).map(|(_, url)| url.value.as_str());
+        others.chain([self.scenario.url.as_str()]).any(|url| url.starts_with("https:"))
+    }
 }
 
 /// A scenario says itself what its requests are.
@@ -89,7 +99,17 @@ pub(crate) fn resolve(flags: &RunFlags) -> Result<Asked, CommandError> {
     }
     let body = body(&flags.request)?;
     check_upload(&flags.protocol, &body)?;
-    Ok(Asked { scenario, body, target: target::of(&url, &flags.connection)?, file })
+    let others = file.as_ref().map_or(Ok(Vec::new()), |file| others(file, &flags.connection))?;
+    Ok(Asked { scenario, body, target: target::of(&url, &flags.connection)?, others, file })
+}
+
+/// Where connections to the further targets of a file lead. One whose URL is wrong leads nowhere: the plan names its place.
+fn others(file: &ScenarioFile, flags: &ConnectionFlags) -> Result<Vec<Target>, CommandError> {
+    let of = |url: &str| match Url::parse(url) {
+        Ok(url) => target::of(&url, flags),
+        Err(_) => Ok(Target::Known(Vec::new())),
+    };
+    file.file.targets.iter().map(|(_, url)| of(&url.value)).collect()
 }
 
 fn load(flags: &LoadFlags) -> LoadSpec {
@@ -252,7 +272,7 @@ mod tests {
 
     #[test]
     fn a_bare_url_leaves_the_defaults_to_the_model() {
-        let Asked { scenario, body, target, file: _ } = asked("http://127.0.0.1:8080/a?b=c");
+        let Asked { scenario, body, target, others: _, file: _ } = asked("http://127.0.0.1:8080/a?b=c");
         assert_eq!(scenario.url, "http://127.0.0.1:8080/a?b=c");
         assert!(body.is_empty() && scenario.request.headers.is_empty() && scenario.limits.is_empty());
         assert!(

@@ -54,7 +54,7 @@ pub(crate) fn prepare(
     let mut plan = plan::compile(&scenario, inputs).map_err(CommandError::Plan)?;
     let sight = look(&plan.load, flags);
     let cores = choose_cores(&plan.load, flags.cores.as_ref(), &cpu::allowed(), &sight.idle)?;
-    if let Some(connections) = fit_open_files(&scenario, &plan.load, cores.len())? {
+    if let Some(connections) = fit_open_files(&scenario, &plan, cores.len())? {
         notices.push(format!(
             "note: the limit on open files allows {connections} connections; that is the cap of this run"
         ));
@@ -147,14 +147,14 @@ fn cores_needed(load: &Load) -> usize {
 }
 
 /// Raises the limit on open files. Where it stays too low for a cap that nobody asked for, returns the cap it allows.
-fn fit_open_files(scenario: &Scenario, load: &Load, cores: usize) -> Result<Option<u32>, CommandError> {
-    let needed = files::needed(load.max_connections(), cores);
+fn fit_open_files(scenario: &Scenario, plan: &Plan, cores: usize) -> Result<Option<u32>, CommandError> {
+    let needed = files::needed(plan.max_connections(), cores);
     let limit = files::raise(needed);
     if limit >= needed {
         return Ok(None);
     }
-    let possible = files::connections_within(limit, cores);
-    let cap_is_ours = load.is_open() && scenario.load.max_connections.is_none();
+    let possible = files::connections_within(limit, cores) / plan.connections_each();
+    let cap_is_ours = plan.load.is_open() && scenario.load.max_connections.is_none();
     if cap_is_ours && possible >= scenario.load.connections.unwrap_or(1).max(1) {
         Ok(Some(possible))
     } else {

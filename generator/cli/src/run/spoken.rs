@@ -11,8 +11,10 @@ pub(crate) fn spoken(plan: &Plan) -> String {
         Protocol::Http2 { streams: 1 } => ("HTTP/2", ", 1 stream a connection".to_owned()),
         Protocol::Http2 { streams } => ("HTTP/2", format!(", {streams} streams a connection")),
     };
-    let secrecy = plan.tls.as_ref().map_or_else(|| "in clear text".to_owned(), over);
-    let proxy = match plan.proxy.as_ref().map(|proxy| proxy.kind) {
+    let mut secrecies: Vec<_> = plan.targets.iter().map(|target| secrecy(target.tls.as_ref())).collect();
+    secrecies.dedup();
+    let secrecy = secrecies.join(" and ");
+    let proxy = match plan.target().proxy.as_ref().map(|proxy| proxy.kind) {
         None => "",
         Some(ProxyKind::Http) => ", through an HTTP proxy",
         Some(ProxyKind::Socks5) => ", through a SOCKS5 proxy",
@@ -20,7 +22,8 @@ pub(crate) fn spoken(plan: &Plan) -> String {
     format!("{version} {secrecy}{lanes}{proxy}")
 }
 
-fn over(tls: &Tls) -> String {
+fn secrecy(tls: Option<&Tls>) -> String {
+    let Some(tls) = tls else { return "in clear text".to_owned() };
     let name = |version| match version {
         TlsVersion::Tls12 => "1.2",
         TlsVersion::Tls13 => "1.3",

@@ -101,12 +101,12 @@ impl Model {
     pub(crate) fn new(plan: &Plan) -> Self {
         Self {
             name: plan.name.clone(),
-            url: plan.url.clone(),
+            url: plan.target().url.clone(),
             is_open: plan.load.is_open(),
             names: plan.request_names().to_vec(),
             interval: plan.interval,
             warmup: plan.warmup,
-            max_connections: plan.load.max_connections(),
+            max_connections: plan.max_connections(),
             planned: plan.load.duration(),
             tempo: Tempo::default(),
             elapsed: Nanos::ZERO,

@@ -1,10 +1,12 @@
 //! Runs of users with flows of several requests, waits and ways, in the simulated network.
 
 use brunt_model::expr::{Escape, Expr, Stage};
+use brunt_model::plan::{Endpoint, Target};
 use brunt_model::script::call::{Call, Draft, Piece};
 use brunt_model::script::{Flow, Op, Span};
 
 use super::*;
+use crate::io::sim_h2;
 
 const MS: u64 = 1_000_000;
 
@@ -99,6 +101,69 @@ fn a_rough_network_is_accounted_for_to_the_request() {
                 if streams.is_none() {
                     check_against_the_network(seed, &plan, &outcome);
                 }
+            }
+        }
+    }
+}
+
+/// Two requests to the first target and one to another, at once or one after the other.
+fn spread(at_once: bool, change: impl FnOnce(&mut Scenario)) -> Arc<Plan> {
+    let steps = if at_once { vec![Op::Parallel(0, 3)] } else { (0..3).map(Op::Call).collect() };
+    let mut plan = Arc::unwrap_or_clone(scripted(vec![flow(1, steps)], change));
+    let other = Target { name: "other".to_owned(), endpoints: 2..3, ..plan.targets[0].clone() };
+    plan.targets.push(other);
+    plan.endpoints.push(Endpoint::Ip("127.0.0.3:80".parse().unwrap()));
+    plan.script.calls[2].target = 1;
+    plan.script.calls[1].way = u16::from(at_once);
+    Arc::new(plan)
+}
+
+#[test]
+fn requests_at_once_have_connections_or_streams_of_their_own() {
+    let seen = |at_once, streams: Option<u32>, rate: Option<u64>| {
+        let plan = spread(at_once, |s| {
+            if let Some(streams) = streams {
+                (s.http.version, s.http.streams) = (HttpVersion::Http2, Some(streams));
+            }
+            (s.load.rate, s.load.connections) = (rate.map(Rate::per_second), Some(4));
+            s.load.max_connections = rate.map(|_| 4);
+        });
+        let manners = if streams.is_some() { h2::manners(sim_h2::Manners::PERFECT) } else { Manners::PERFECT };
+        let outcome = simulate(1, &plan, manners);
+        let (counters, ended) = (outcome.end.total.counters, ended(&outcome));
+        assert_eq!(counters.failed, 0, "{at_once} {streams:?} {rate:?}");
+        assert!(ended.iter().max().unwrap() - ended.iter().min().unwrap() <= 8, "{ended:?}");
+        (counters.finished, counters.connections_opened)
+    };
+    let (one_by_one, opened) = seen(false, None, None);
+    assert_eq!(opened, 8, "each user has a connection to each target");
+    let (at_once, opened) = seen(true, None, None);
+    assert_eq!(opened, 12, "and another for the second request to the first target");
+    assert!(at_once > one_by_one * 2, "{at_once} iterations, {one_by_one} one by one");
+    let (streamed, opened) = seen(true, Some(2), None);
+    assert_eq!(opened, 8, "two users of each connection have their streams on it");
+    assert!(streamed > one_by_one * 2, "{streamed} of twice as many users, {one_by_one} one by one");
+    let (arrived, opened) = seen(true, None, Some(100));
+    assert_eq!(arrived, 300, "each arrival is carried to its end");
+    assert!(opened <= 12, "{opened} connections");
+}
+
+#[test]
+fn a_rough_network_is_accounted_for_to_each_of_the_requests_at_once() {
+    for seed in 0..20 {
+        for (rate, streams) in [(None, None), (Some(100), None), (None, Some(3)), (Some(100), Some(3))] {
+            let plan = spread(true, |s| {
+                s.load.rate = rate.map(Rate::per_second);
+                if let Some(streams) = streams {
+                    (s.http.version, s.http.streams) = (HttpVersion::Http2, Some(streams));
+                }
+            });
+            let manners = if streams.is_some() { h2::manners(h2::ROUGH_H2) } else { ROUGH };
+            let outcome = simulate(seed, &plan, manners);
+            let counters = outcome.end.total.counters;
+            assert!(counters.finished > 10, "seed {seed} {rate:?} {streams:?}: {counters:?}");
+            if streams.is_none() {
+                check_against_the_network(seed, &plan, &outcome);
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::{BACKLOG_MAX, CONNECTIONS_MAX, DURATION_MAX, Inputs, Load, PlanError};
+use super::{BACKLOG_MAX, CONNECTIONS_MAX, DURATION_MAX, Inputs, Load, PlanError, TARGETS_MAX, parse_url};
 use crate::scenario::file::{self, Fault, File, Iterations, LimitSpec, Located, Phase, PhaseShape, Place};
 use crate::scenario::{HttpVersion, LoadSpec, Scenario, ScriptSource};
 use crate::schedule::{Arrivals, STEPS_MAX, Schedule, Shape};
@@ -19,6 +19,8 @@ pub(super) struct OfFile {
     pub(super) script: Script,
     pub(super) load: Option<(Load, Nanos)>,
     pub(super) limits: Vec<Located<LimitSpec>>,
+    /// Further targets, by name.
+    pub(super) others: Vec<(String, Url)>,
 }
 
 /// Compiles a file's flows, and its load unless `scenario` has one.
@@ -29,8 +31,10 @@ pub(super) fn of_file(
     url: &Url,
 ) -> Result<OfFile, PlanError> {
     let file = file::read(&source.text).map_err(PlanError::File)?;
+    let others = others(&file).map_err(PlanError::File)?;
     let frame = Frame {
         target: url,
+        others: &others,
         multiplexed: scenario.http.version == HttpVersion::Http2,
         closes: !scenario.http.keep_alive,
         compressed: scenario.http.compressed,
@@ -43,13 +47,29 @@ pub(super) fn of_file(
     let load =
         if scenario.load.names_a_load() { Ok(None) } else { load(&file, &scenario.load, scenario.seed) };
     match (script, load) {
-        (Ok(script), Ok(load)) => Ok(OfFile { script, load, limits: file.limits }),
+        (Ok(script), Ok(load)) => Ok(OfFile { script, load, limits: file.limits, others }),
         (script, load) => {
             let mut faults: Vec<_> = script.err().into_iter().chain(load.err()).flatten().collect();
             faults.sort_by_key(|fault| fault.at);
             Err(PlanError::File(faults))
         }
     }
+}
+
+/// The further targets of a file.
+fn others(file: &File) -> Result<Vec<(String, Url)>, Vec<Fault>> {
+    if let Some((name, _)) = file.targets.get(TARGETS_MAX) {
+        let what = format!("there are more than {TARGETS_MAX} further targets");
+        return Err(vec![fault(name.at, what, "put some of the load into another scenario")]);
+    }
+    let (mut targets, mut faults) = (Vec::new(), Vec::new());
+    for (name, url) in &file.targets {
+        match parse_url(&url.value) {
+            Ok(parsed) => targets.push((name.value.clone(), parsed)),
+            Err(error) => faults.push(fault(url.at, error.to_string(), "write one such as https://api.test")),
+        }
+    }
+    if faults.is_empty() { Ok(targets) } else { Err(faults) }
 }
 
 /// The file's load, and how long its warm-up is.

@@ -9,7 +9,8 @@ use crate::users::Users;
 /// Instants at which each step is looked at, so that short peaks are seen.
 const LOOKS: u64 = 16;
 
-pub(super) fn load(load: &Load, steps: usize) -> LoadPreview {
+pub(super) fn load(load: &Load, each: u32, steps: usize) -> LoadPreview {
+    let all = load.max_connections().saturating_mul(each);
     let shared = |peak: f64, course_ns: Nanos, course: Vec<f64>| LoadPreview {
         model: WorkloadModel::Closed,
         words: String::new(),
@@ -20,7 +21,8 @@ pub(super) fn load(load: &Load, steps: usize) -> LoadPreview {
         arrivals: None,
         iterations: None,
         warm_connections: load.max_connections(),
-        max_connections: load.max_connections(),
+        max_connections: all,
+        connections_each: each,
         max_backlog: None,
     };
     let mut preview = match load {

@@ -31,6 +31,8 @@ pub struct Preview {
     pub name: String,
     pub seed: u64,
     pub url: String,
+    /// Further targets, by name.
+    pub other_targets: Vec<(String, String)>,
     /// Where connections lead.
     pub endpoints: Vec<String>,
     pub load: LoadPreview,
@@ -72,6 +74,8 @@ pub struct LoadPreview {
     /// Opened before the load begins.
     pub warm_connections: u32,
     pub max_connections: u32,
+    /// Of a user.
+    pub connections_each: u32,
     /// Arrivals of an open load that may wait.
     pub max_backlog: Option<u32>,
 }
@@ -101,7 +105,7 @@ impl Preview {
     /// Looks ahead; the course of the load has so many steps.
     #[must_use]
     pub fn of(plan: &Plan, steps: usize) -> Self {
-        let load = course::load(&plan.load, steps);
+        let load = course::load(&plan.load, plan.connections_each(), steps);
         let flows = flows(&plan.script);
         let iteration = mean(&flows, |flow| flow.upload);
         let requests = mean(&flows, |flow| flow.requests);
@@ -116,7 +120,8 @@ impl Preview {
             plan_id: plan.id.clone(),
             name: plan.name.clone(),
             seed: plan.seed,
-            url: plan.url.clone(),
+            url: plan.target().url.clone(),
+            other_targets: other_targets(plan),
             endpoints: plan.endpoints.iter().map(ToString::to_string).collect(),
             flows,
             on_start: calls(&plan.script, &plan.script.on_start).0,
@@ -133,6 +138,10 @@ impl Estimate {
     fn times(self, other: Self) -> Self {
         Self { value: self.value * other.value, about: self.about || other.about }
     }
+}
+
+fn other_targets(plan: &Plan) -> Vec<(String, String)> {
+    plan.targets[1..].iter().map(|target| (target.name.clone(), target.url.clone())).collect()
 }
 
 fn flows(script: &Script) -> Vec<FlowPreview> {

@@ -4,6 +4,8 @@
 //! the front knows how often each place is come to: what arrives at a place has been added up before it is
 //! looked at.
 
+use std::ops::Range;
+
 use super::Estimate;
 use crate::expr::Value;
 use crate::script::{LOOPS_MAX, Op};
@@ -14,7 +16,8 @@ pub(super) fn of_calls(ops: &[Op]) -> Vec<(u16, Estimate)> {
     let mut pass =
         Pass { ops, arriving: vec![0.0; ops.len() + 1], unsure_until: 0, rounds: [Some(0.0); LOOPS_MAX] };
     pass.arriving[0] = 1.0;
-    (0..ops.len()).filter_map(|at| pass.step(at)).filter(|(_, visits)| visits.value > 0.0).collect()
+    let steps = (0..ops.len()).filter_map(|at| pass.step(at)).filter(|(_, visits)| visits.value > 0.0);
+    steps.flat_map(|(calls, visits)| calls.map(move |call| (call, visits))).collect()
 }
 
 struct Pass<'o> {
@@ -28,14 +31,24 @@ struct Pass<'o> {
 }
 
 impl Pass<'_> {
-    /// Passes on what arrives at a place; the call that is made there.
-    fn step(&mut self, at: usize) -> Option<(u16, Estimate)> {
+    /// Passes on what arrives at a place; the calls that are made there.
+    fn step(&mut self, at: usize) -> Option<(Range<u16>, Estimate)> {
         let here = self.arriving[at];
-        match &self.ops[at] {
-            Op::Call(call) => {
+        match self.ops[at] {
+            Op::Call(first) | Op::Parallel(first, _) => {
+                let count = if let Op::Parallel(_, count) = self.ops[at] { count } else { 1 };
                 self.arriving[at + 1] += here;
-                return Some((*call, Estimate { value: here, about: at < self.unsure_until }));
+                return Some((first..first + count, Estimate { value: here, about: at < self.unsure_until }));
             }
+            ref op => self.pass(at, op, here),
+        }
+        None
+    }
+
+    /// Passes on what arrives at a place where no call is made.
+    fn pass(&mut self, at: usize, op: &Op, here: f64) {
+        match op {
+            Op::Call(_) | Op::Parallel(..) => {}
             Op::Think(_) | Op::Set(..) => self.arriving[at + 1] += here,
             Op::Count(counter, times) => {
                 self.rounds[usize::from(*counter) % LOOPS_MAX] = times.constant().map(rounds);
@@ -66,7 +79,6 @@ impl Pass<'_> {
                 self.is_unsure_until(self.end_of_block_before(*other));
             }
         }
-        None
     }
 
     fn forward(&mut self, at: usize, to: u32, visits: f64) {

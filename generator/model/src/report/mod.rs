@@ -274,7 +274,7 @@ impl Report {
                 duration_ns: facts.elapsed.0,
                 seed: plan.seed,
                 plan_id: plan.id.clone(),
-                scenario: plan.url.clone(),
+                scenario: plan.target().url.clone(),
                 rate_changes: facts.rate_changes.clone(),
             },
             verdict: judge(&evidence, &Thresholds::default()),
@@ -388,7 +388,7 @@ fn evidence(
         missed_limits: misses.collect(),
         answers: all.answers(),
         in_flight: facts.requests_in_flight,
-        insecure: plan.tls.as_ref().is_some_and(|tls| tls.insecure),
+        insecure: plan.targets.iter().any(|target| target.tls.as_ref().is_some_and(|tls| tls.insecure)),
         // Nobody but the limit stopped it.
         stopped: facts.stopped && !aborted,
         unreachable: facts.unreachable,

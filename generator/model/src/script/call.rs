@@ -17,6 +17,10 @@ pub const KEPT_BODY_MAX: usize = 1 << 20;
 pub struct Call {
     /// Index of its label.
     pub name: u16,
+    /// Index of the plan's target.
+    pub target: u16,
+    /// Which it is of the requests to its target that are made at once.
+    pub way: u16,
     /// Where it goes, for what a redirect is relative to; without credentials.
     pub url: String,
     /// The request, where nothing in it changes; else what it would be with nothing filled in.
@@ -104,6 +108,8 @@ impl Call {
     pub const fn fixed(name: u16, request: Request, url: String) -> Self {
         Self {
             name,
+            target: 0,
+            way: 0,
             url,
             request,
             draft: None,

@@ -88,7 +88,7 @@ impl fmt::Display for Shown<'_> {
 }
 
 /// The name that was probably meant, if one is near.
-pub(super) fn nearest<'a>(text: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(text: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     if text.chars().count() > SHOWN_CHARS_MAX {
         return None;
     }

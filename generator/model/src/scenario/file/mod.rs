@@ -14,6 +14,7 @@ mod secrets;
 mod tree;
 mod write;
 
+pub(crate) use fault::nearest;
 pub use fault::{FAULTS_MAX, Fault};
 pub use read::read;
 pub use schema::schema;

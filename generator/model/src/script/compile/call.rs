@@ -3,19 +3,21 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use url::Url;
+
 use super::pieces::{self, Pieces};
 use super::{Compiler, body};
 use crate::expr::{Escape, Expr, Stage, Template, Type};
 use crate::extract::JsonPath;
 use crate::request::{REQUEST_HEAD_MAX, Request, authority, default_fields, is_reserved_field, is_token};
-use crate::scenario::file::{self, Auth, Entries, Place, Text};
+use crate::scenario::file::{self, Auth, Entries, Place, Text, nearest};
 use crate::script::CALLS_MAX;
 use crate::script::call::{Call, Check, Draft, Piece, Probe, Signer};
 
 /// A header field on its way.
 type Field = (String, Vec<Piece>);
 
-impl Compiler<'_> {
+impl<'a> Compiler<'a> {
     /// The number of the call that a request becomes; `None` if it is not wanted, or wrong.
     pub(super) fn call(&mut self, request: &file::Request, at: Place, tags: &[String]) -> Option<u16> {
         let tags: Vec<_> = tags.iter().chain(&request.tags).cloned().collect();
@@ -26,12 +28,16 @@ impl Compiler<'_> {
             self.fault(at, format!("there are more than {CALLS_MAX} requests"), "use `repeat`, or data");
             return None;
         }
-        self.refuse_left_out(request, at);
         let before = self.faults.len();
-        let target = self.target(request);
+        let number = self.target_of(request)?;
+        let base = self.base(number);
+        let target = self.path(request, base);
         let body = self.body(request);
-        let fields = self.fields(request, body.as_ref().and_then(|body| body.content_type.as_deref()));
-        let signer = self.signer(request);
+        // Credentials for all requests are for the target of the file, and for nobody else.
+        let of_file = self.file.http.auth.as_ref().filter(|_| number == 0);
+        let auth = request.auth.as_ref().or(of_file).map(|auth| &auth.value);
+        let fields = self.fields(request, (base, auth), body.as_ref().and_then(|body| body.content_type.as_deref()));
+        let signer = auth.and_then(|auth| self.signer(auth));
         let checks = self.checks(&request.check);
         let saves = self.saves(&request.save);
         if self.faults.len() > before {
@@ -41,7 +47,7 @@ impl Compiler<'_> {
         let name = self.label(request, label, tags);
         let body = body.unwrap_or_default();
         let has_body = !body.pieces.is_empty() || matches!(request.method.as_str(), "POST" | "PUT" | "PATCH");
-        let draft = Draft { signer, ..self.draft(&request.method, target, fields, body.pieces, has_body) };
+        let draft = Draft { signer, ..self.draft((&request.method, base), target, fields, body.pieces, has_body) };
         let made = self.made(&request.method, &self.labels[usize::from(name)], &draft);
         if made.0.head_len > REQUEST_HEAD_MAX {
             self.fault(
@@ -50,14 +56,16 @@ impl Compiler<'_> {
                 "shorten it",
             );
         }
-        if self.shows_secrets(&draft) {
+        if self.shows_secrets(&draft, base) {
             let mend = "use https://, or allow it with --secrets-in-clear";
             self.fault(at, "a secret would go over the network in clear text", mend);
         }
-        let url = self.url_of(&made.0);
+        let url = url_of(&made.0, base);
         let judges_status = checks.iter().any(|check| speaks_of_status(check.that.expr.source()));
         self.calls.push(Call {
             name,
+            target: number,
+            way: 0,
             url,
             request: made.0,
             draft: (!made.1).then_some(draft),
@@ -71,26 +79,44 @@ impl Compiler<'_> {
         u16::try_from(self.calls.len() - 1).ok()
     }
 
-    /// What files can say of a request and runs cannot do.
-    fn refuse_left_out(&mut self, request: &file::Request, at: Place) {
-        for (is_there, what) in [(request.target.is_some(), "a second target")] {
-            if is_there {
-                self.fault(at, format!("{what} cannot be had yet"), "set it under `http:` for all");
+    /// The number of the target that a request goes to: the one that it names, or that its URL lies within.
+    fn target_of(&mut self, request: &file::Request) -> Option<u16> {
+        let others = self.frame.others;
+        let found = match &request.target {
+            Some(name) => {
+                let found = others.iter().position(|(other, _)| *other == name.value);
+                if found.is_none() {
+                    let near = nearest(&name.value, others.iter().map(|(name, _)| name.as_str()));
+                    let add = || "add it under `targets:`".to_owned();
+                    let mend = near.map_or_else(add, |near| format!("did you mean '{near}'?"));
+                    self.fault(name.at, format!("there is no target '{}'", name.value), mend);
+                    return None;
+                }
+                found
             }
-        }
+            None if within(&request.url.value, self.frame.target).is_some() => None,
+            None => others.iter().position(|(_, url)| within(&request.url.value, url).is_some()),
+        };
+        u16::try_from(found.map_or(0, |other| other + 1)).ok()
     }
 
-    /// The request target in pieces, and the label that it gives.
-    fn target(&mut self, request: &file::Request) -> Option<(Vec<Piece>, String)> {
+    /// What requests to a target are relative to.
+    fn base(&self, number: u16) -> &'a Url {
+        let other = usize::from(number).checked_sub(1).and_then(|other| self.frame.others.get(other));
+        other.map_or(self.frame.target, |(_, url)| url)
+    }
+
+    /// The path and query of a request in pieces, and the label that they give.
+    fn path(&mut self, request: &file::Request, of: &Url) -> Option<(Vec<Piece>, String)> {
         let url = self.template(&request.url, Stage::Request)?;
-        let base = self.frame.target.path().trim_end_matches('/').to_owned();
+        let base = of.path().trim_end_matches('/').to_owned();
         let mut written = request.url.value.as_str();
-        if let Some(rest) = self.within_target(written) {
+        if let Some(rest) = within(written, of) {
             written = rest;
         }
         if !written.starts_with('/') {
             let what = format!("'{}' does not begin with '/'", request.url.value);
-            let origin = self.frame.target.origin().ascii_serialization();
+            let origin = of.origin().ascii_serialization();
             self.fault(request.url.at, what, format!("write a path on {origin}, such as /items?page=2"));
             return None;
         }
@@ -131,13 +157,12 @@ impl Compiler<'_> {
         Some((pieces.finish(), format!("{} {label}", request.method)))
     }
 
-    /// What follows the target's own origin in an absolute URL.
-    fn within_target<'u>(&self, url: &'u str) -> Option<&'u str> {
-        let rest = url.strip_prefix(&self.frame.target.origin().ascii_serialization())?;
-        rest.starts_with('/').then_some(rest)
-    }
-
-    fn fields(&mut self, request: &file::Request, content_type: Option<&str>) -> Vec<Field> {
+    fn fields(
+        &mut self,
+        request: &file::Request,
+        (base, auth): (&Url, Option<&Auth>),
+        content_type: Option<&str>,
+    ) -> Vec<Field> {
         let mut given: Vec<Field> = Vec::new();
         let file = self.file;
         for headers in [&file.http.headers, &request.headers] {
@@ -145,12 +170,12 @@ impl Compiler<'_> {
                 self.field(name, value, &mut given);
             }
         }
-        if let Some(auth) = request.auth.as_ref().or(file.http.auth.as_ref()) {
-            self.auth(&auth.value, &mut given);
+        if let Some(auth) = auth {
+            self.auth(auth, &mut given);
         }
         let has =
             |given: &[Field], name: &str| given.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
-        let mut fields: Vec<Field> = default_fields(self.frame.target, self.frame.compressed)
+        let mut fields: Vec<Field> = default_fields(base, self.frame.compressed)
             .into_iter()
             .filter(|(name, _)| !has(&given, name))
             .map(|(name, value)| (name, vec![Piece::Literal(value.into_bytes().into())]))
@@ -205,10 +230,8 @@ impl Compiler<'_> {
     }
 
     /// Credentials that take a look at the whole request.
-    fn signer(&mut self, request: &file::Request) -> Option<Signer> {
-        let file = self.file;
-        let auth = request.auth.as_ref().or(file.http.auth.as_ref())?;
-        match &auth.value {
+    fn signer(&mut self, auth: &Auth) -> Option<Signer> {
+        match auth {
             Auth::Basic { .. } | Auth::Bearer(_) => None,
             Auth::Digest { user, password } => {
                 Some(Signer::Digest { user: self.joined(user)?, password: self.joined(password)? })
@@ -296,18 +319,18 @@ impl Compiler<'_> {
 
     fn draft(
         &self,
-        method: &str,
+        (method, base): (&str, &Url),
         target: Vec<Piece>,
         fields: Vec<Field>,
         body: Vec<Piece>,
         has_body: bool,
     ) -> Draft {
-        let scheme = self.frame.target.scheme().as_bytes();
+        let scheme = base.scheme().as_bytes();
         let one = |bytes: &[u8]| vec![Piece::Literal(bytes.into())];
         if self.frame.multiplexed {
             let host = fields.iter().find(|(name, _)| name.eq_ignore_ascii_case("host"));
             let authority =
-                host.map_or_else(|| one(authority(self.frame.target).as_bytes()), |(_, value)| value.clone());
+                host.map_or_else(|| one(authority(base).as_bytes()), |(_, value)| value.clone());
             let mut list = vec![
                 (":method".to_owned(), one(method.as_bytes())),
                 (":scheme".to_owned(), one(scheme)),
@@ -369,8 +392,7 @@ impl Compiler<'_> {
     }
 
     /// A secret would leave this host without TLS.
-    fn shows_secrets(&self, draft: &Draft) -> bool {
-        let target = self.frame.target;
+    fn shows_secrets(&self, draft: &Draft, target: &Url) -> bool {
         let is_here = match target.host() {
             Some(url::Host::Domain(name)) => name == "localhost",
             Some(url::Host::Ipv4(address)) => address.is_loopback(),
@@ -386,20 +408,27 @@ impl Compiler<'_> {
         target.scheme() == "http" && !is_here && !self.frame.secrets_in_clear && pieces.any(is_secret)
     }
 
-    fn url_of(&self, request: &Request) -> String {
-        let mut url = self.frame.target.clone();
-        let of_head = request.wire.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
-        let of_fields = request.fields.iter().find(|(name, _)| name == ":path");
-        let target =
-            of_fields.map_or_else(|| String::from_utf8_lossy(of_head).into_owned(), |(_, path)| path.clone());
-        url.set_path(target.split('?').next().unwrap_or_default());
-        url.set_query(None);
-        url.to_string()
-    }
-
     fn body(&mut self, request: &file::Request) -> Option<body::Content> {
         request.body.as_ref().and_then(|body| self.content(body))
     }
+}
+
+/// What follows a target's own origin in an absolute URL.
+fn within<'u>(url: &'u str, target: &Url) -> Option<&'u str> {
+    let rest = url.strip_prefix(&target.origin().ascii_serialization())?;
+    rest.starts_with('/').then_some(rest)
+}
+
+/// Where a request goes, without its query.
+fn url_of(request: &Request, base: &Url) -> String {
+    let mut url = base.clone();
+    let of_head = request.wire.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
+    let of_fields = request.fields.iter().find(|(name, _)| name == ":path");
+    let target =
+        of_fields.map_or_else(|| String::from_utf8_lossy(of_head).into_owned(), |(_, path)| path.clone());
+    url.set_path(target.split('?').next().unwrap_or_default());
+    url.set_query(None);
+    url.to_string()
 }
 
 /// Does an expression mention the status?

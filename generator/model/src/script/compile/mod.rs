@@ -30,6 +30,8 @@ pub type Files = BTreeMap<String, Vec<u8>>;
 pub struct Frame<'a> {
     /// What requests are relative to.
     pub target: &'a Url,
+    /// What those are relative to that name another.
+    pub others: &'a [(String, Url)],
     /// HTTP/2.
     pub multiplexed: bool,
     /// Connections are closed after each answer.
@@ -121,7 +123,6 @@ impl<'a> Compiler<'a> {
     fn left_out(&self) -> Vec<(Place, &'static str)> {
         let file = self.file;
         let places = [
-            (file.targets.first().map(|(name, _)| name.at), "a second target"),
             (file.http.tls.ca.as_ref().map(|file| file.at), "`ca` (give --cacert)"),
             (file.http.tls.cert.as_ref().map(|file| file.at), "`cert` (give --cert)"),
             (file.http.tls.key.as_ref().map(|file| file.at), "`key` (give --key)"),

@@ -1,9 +1,11 @@
 //! Steps to operations: blocks become jumps.
 
+use std::collections::HashMap;
+
 use super::{Compiler, span_of, value_of};
 use crate::expr::{Expr, Stage, Type};
 use crate::scenario::file::{self, File, Located, Name, Scalar, Step};
-use crate::script::{LOOPS_MAX, Literal, OPS_MAX, Op};
+use crate::script::{LOOPS_MAX, Literal, OPS_MAX, Op, PARALLEL_MAX};
 
 /// Rounds of a `while` that says nothing of it.
 const ROUNDS: u32 = 1_000;
@@ -101,9 +103,34 @@ impl Compiler<'_> {
             }
             Step::Random(ways) => self.random(ways, block),
             Step::Switch { on, cases, otherwise } => self.switch(on, cases, otherwise, block),
-            Step::Parallel(_) => {
-                self.fault(step.at, "`parallel` cannot be run yet", "make the requests one after the other");
-            }
+            Step::Parallel(requests) => self.parallel(step, requests, block),
+        }
+    }
+
+    /// Requests made at once: of those to the same target each has a connection, or a stream, of its own.
+    fn parallel(
+        &mut self,
+        step: &Located<Step>,
+        requests: &[Located<file::Request>],
+        block: &mut Block<'_>,
+    ) {
+        let first = self.calls.len();
+        for request in requests {
+            self.call(&request.value, request.at, block.tags);
+        }
+        let mut ways = HashMap::new();
+        for call in &mut self.calls[first..] {
+            let way = ways.entry(call.target).or_insert(0);
+            call.way = *way;
+            *way += 1;
+        }
+        let count = self.calls.len() - first;
+        if count > PARALLEL_MAX {
+            let what = format!("these are {count} requests at once, and at most {PARALLEL_MAX} are allowed");
+            self.fault(step.at, what, "make some of them one after the other");
+        }
+        if let (Ok(first), Ok(count @ 1..)) = (u16::try_from(first), u16::try_from(count)) {
+            block.ops.push(Op::Parallel(first, count));
         }
     }
 

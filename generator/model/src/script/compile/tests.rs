@@ -7,8 +7,13 @@ use crate::script::call::render;
 fn compiled_for(target: &str, source: &str, files: &Files) -> Result<Script, Vec<Fault>> {
     let file = file::read(source).unwrap_or_else(|faults| panic!("{faults:?}"));
     let target = Url::parse(target).expect("a good URL");
-    let frame = Frame {
-        target: &target,
+    compile(&file, frame(&target, &[]), files)
+}
+
+const fn frame<'a>(target: &'a Url, others: &'a [(String, Url)]) -> Frame<'a> {
+    Frame {
+        target,
+        others,
         multiplexed: false,
         closes: false,
         compressed: false,
@@ -16,8 +21,7 @@ fn compiled_for(target: &str, source: &str, files: &Files) -> Result<Script, Vec
         secrets_in_clear: false,
         tags: &[],
         exclude_tags: &[],
-    };
-    compile(&file, frame, files)
+    }
 }
 
 fn compiled(source: &str) -> Script {
@@ -127,6 +131,7 @@ fn what_is_the_same_each_time_is_rendered_once() {
 fn shown(ops: &[Op]) -> Vec<String> {
     let shown = |op: &Op| match op {
         Op::Call(call) => format!("call {call}"),
+        Op::Parallel(first, count) => format!("parallel {first} {count}"),
         Op::Think(span) => format!("think {}..{}", span.from, span.to),
         Op::Set(variable, expr) => format!("set {variable} {}", expr.source()),
         Op::Jump(to) => format!("jump {to}"),
@@ -230,20 +235,71 @@ fn tags_choose_what_is_run() {
         let owned = |tags: &[&str]| tags.iter().map(|tag| (*tag).to_owned()).collect::<Vec<_>>();
         let (tags, exclude_tags) = (owned(tags), owned(exclude));
         let target = Url::parse("http://h/").unwrap();
-        let frame = Frame {
-            target: &target,
-            multiplexed: true,
-            closes: false,
-            compressed: false,
-            redirects: None,
-            secrets_in_clear: false,
-            tags: &tags,
-            exclude_tags: &exclude_tags,
-        };
+        let frame =
+            Frame { multiplexed: true, tags: &tags, exclude_tags: &exclude_tags, ..frame(&target, &[]) };
         compile(&file::read(source).unwrap(), frame, &Files::new()).unwrap().names
     };
     assert_eq!(of(&[], &[]), ["GET /a", "GET /b", "GET /c"]);
     assert_eq!(of(&["smoke"], &[]), ["GET /a", "GET /b"]);
     assert_eq!(of(&[], &["slow"]), ["GET /a", "GET /c"]);
     assert_eq!(of(&["smoke"], &["slow"]), ["GET /a"]);
+}
+
+/// The other target's calls: which of them goes where, on which way, under which name, with which host.
+fn spread(steps: &str) -> Result<Vec<(u16, u16, String, String)>, String> {
+    let text = format!("target: https://shop.test/v1\nhttp: {{auth: {{bearer: for-shop}}}}\n\
+                        flows:\n  f:\n{steps}");
+    let file = file::read(&text).map_err(|faults| faults[0].to_string())?;
+    let others = [("api".to_owned(), Url::parse("https://api.test:8443/v2/").unwrap())];
+    let target = Url::parse("https://shop.test/v1").unwrap();
+    let script = compile(&file, frame(&target, &others), &Files::new()).map_err(|faults| faults[0].to_string())?;
+    let of = |call: &Call| {
+        let head = String::from_utf8_lossy(&call.request.wire).into_owned();
+        assert_eq!(head.contains("for-shop"), call.target == 0, "credentials are for the file's target alone");
+        let host = head.lines().find_map(|line| line.strip_prefix("Host: ")).unwrap().to_owned();
+        (call.target, call.way, script.names[usize::from(call.name)].clone(), host)
+    };
+    Ok(script.calls.iter().map(of).collect())
+}
+
+#[test]
+fn requests_name_their_target_or_lie_within_it() {
+    let of = |target, way, name: &str, host: &str| (target, way, name.to_owned(), host.to_owned());
+    let (shop, api) = ("shop.test", "api.test:8443");
+    assert_eq!(
+        spread(
+            "    - get: /a\n    - {get: /b, target: api}\n    - get: https://api.test:8443/c\n    \
+             - get: https://shop.test/d\n"
+        ),
+        Ok(vec![
+            of(0, 0, "GET /v1/a", shop),
+            of(1, 0, "GET /v2/b", api),
+            of(1, 0, "GET /v2/c", api),
+            of(0, 0, "GET /v1/d", shop)
+        ])
+    );
+    assert_eq!(
+        spread(
+            "    - parallel: [{get: /a}, {get: /b, target: api}, {get: /c}, {get: /d, target: api}]\n    \
+             - get: /e\n"
+        ),
+        Ok(vec![
+            of(0, 0, "GET /v1/a", shop),
+            of(1, 0, "GET /v2/b", api),
+            of(0, 1, "GET /v1/c", shop),
+            of(1, 1, "GET /v2/d", api),
+            of(0, 0, "GET /v1/e", shop)
+        ])
+    );
+    assert_eq!(
+        spread("    - {get: /a, target: apo}\n").unwrap_err(),
+        "5:25: there is no target 'apo'; did you mean 'api'?"
+    );
+    assert_eq!(
+        spread("    - get: https://other.test/\n").unwrap_err(),
+        "5:12: 'https://other.test/' does not begin with '/'; write a path on https://shop.test, such as \
+         /items?page=2"
+    );
+    let many = format!("    - parallel: [{}]\n", vec!["{get: /}"; 33].join(", "));
+    assert!(spread(&many).unwrap_err().contains("these are 33 requests at once, and at most 32 are allowed"));
 }
