@@ -78,6 +78,16 @@ pub(crate) struct Rate {
 }
 
 impl RunResult {
+    /// Why no figure may be taken of this run: it failed requests, or its verdict is another than pass.
+    pub(crate) fn unusable(&self) -> Option<String> {
+        let Verdict { status, reasons } = &self.verdict;
+        match self.totals.failed {
+            0 if status == "pass" => None,
+            0 => Some(format!("{status}: {}", reasons.join("; "))),
+            failed => Some(format!("{failed} requests failed")),
+        }
+    }
+
     pub(crate) fn counts(&self) -> Counts {
         Counts { completed: self.totals.completed, failed: self.totals.failed }
     }
