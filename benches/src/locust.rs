@@ -1,4 +1,4 @@
-//! Locust, in a virtual environment of its own that is made when it is first needed.
+//! Locust: a given one, or one in a virtual environment of the benches' own.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -33,22 +33,25 @@ struct Entry {
 }
 
 impl Locust {
-    /// The one that the variable `LOCUST` names, or that of the bench's own folder, installed from PyPI if need be.
+    /// The one that the variable `LOCUST` names, else that of the bench's own folder; `None` where there is neither.
     ///
     /// # Errors
-    /// When it is not there and cannot be installed.
-    pub fn provide(core: usize) -> anyhow::Result<Self> {
+    /// When `LOCUST` names something else.
+    pub fn installed(core: usize) -> anyhow::Result<Option<Self>> {
         if let Some(program) = std::env::var_os("LOCUST").map(PathBuf::from) {
-            return Self::at(program, core).context("LOCUST must name the program locust");
+            return Self::at(program, core).map(Some).context("LOCUST must name the program locust");
         }
-        let home = folder()?.join("locust");
-        let program = home.join("bin").join("locust");
-        if let Ok(locust) = Self::at(program.clone(), core) {
-            return Ok(locust);
-        }
-        eprintln!("installing locust {VERSION} from PyPI into {}", home.display());
-        install(&home, core)?;
-        Self::at(program, core)
+        Ok(Self::at(program(&home()?), core).ok())
+    }
+
+    /// Installs it from PyPI into the bench's own folder.
+    ///
+    /// # Errors
+    /// When Python's module venv or PyPI cannot be had.
+    pub fn install(core: usize) -> anyhow::Result<Self> {
+        let home = home()?;
+        make(&home, core)?;
+        Self::at(program(&home), core)
     }
 
     fn at(program: PathBuf, core: usize) -> anyhow::Result<Self> {
@@ -75,7 +78,16 @@ impl Locust {
     }
 }
 
-fn install(home: &Path, core: usize) -> anyhow::Result<()> {
+fn home() -> anyhow::Result<PathBuf> {
+    Ok(folder()?.join("locust"))
+}
+
+fn program(home: &Path) -> PathBuf {
+    home.join("bin").join("locust")
+}
+
+/// Makes the virtual environment and installs into it.
+fn make(home: &Path, core: usize) -> anyhow::Result<()> {
     let mut make = Command::new("python3");
     // What an interrupted attempt left is cleared away.
     make.args(["-m", "venv", "--clear"]).arg(home);

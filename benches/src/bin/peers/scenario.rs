@@ -85,7 +85,7 @@ pub(crate) fn run(setup: &Setup, rounds: u32, seconds: u32) -> anyhow::Result<()
     raise_open_files(u64::from(MEMORY_USERS) + OWN_FILES)?;
     let mut left_out = Vec::new();
     let locust =
-        Locust::provide(setup.server_core).map_err(|error| left_out.push(format!("locust: {error:#}"))).ok();
+        provide_locust(setup.server_core).map_err(|error| left_out.push(format!("locust: {error:#}"))).ok();
     let nginx = Nginx::start(&[Face::Replies(&REPLIES)], &[BODY_BYTES], MEMORY_USERS, setup.server_core)?;
     let plan = Plan { setup, nginx, rounds, seconds };
     let version = locust.as_ref().map(|locust| locust.version.clone());
@@ -105,6 +105,14 @@ pub(crate) fn run(setup: &Setup, rounds: u32, seconds: u32) -> anyhow::Result<()
     outcome.left_out.iter().for_each(|reason| println!("left out: {reason}"));
     println!("kept in {}", save(FILE, &outcome)?.display());
     Ok(())
+}
+
+fn provide_locust(core: usize) -> anyhow::Result<Locust> {
+    if let Some(locust) = Locust::installed(core)? {
+        return Ok(locust);
+    }
+    eprintln!("installing locust from PyPI into the folder of the benches");
+    Locust::install(core)
 }
 
 impl Outcome {
