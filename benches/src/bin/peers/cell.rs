@@ -144,6 +144,12 @@ impl Tool {
     pub(crate) fn median(&self, figure: impl Fn(&Run) -> f64) -> f64 {
         median(&self.runs.iter().flatten().map(figure).collect::<Vec<_>>()).unwrap_or(f64::NAN)
     }
+
+    /// The median, or a dash where no run was used.
+    pub(crate) fn shown(&self, figure: impl Fn(&Run) -> f64, digits: usize) -> String {
+        let median = self.median(figure);
+        if median.is_nan() { "-".to_owned() } else { format!("{median:.digits$}") }
+    }
 }
 
 /// brunt over each peer: by round, the mean of brunt's two runs over the peer's one.
@@ -183,10 +189,10 @@ pub(crate) fn render(cell: &Cell) -> String {
     let mut table = Table::new(&["tool", &cpu, "user", "sys", &rate, "failed", "brunt/tool", "interval"]);
     for tool in &cell.tools {
         let figures = [
-            format!("{:.2}", tool.median(Run::cpu_us)),
-            format!("{:.2}", tool.median(|run| run.user_us)),
-            format!("{:.2}", tool.median(|run| run.sys_us)),
-            format!("{:.0}", tool.median(|run| run.per_second)),
+            tool.shown(Run::cpu_us, 2),
+            tool.shown(|run| run.user_us, 2),
+            tool.shown(|run| run.sys_us, 2),
+            tool.shown(|run| run.per_second, 0),
             tool.runs.iter().flatten().map(|run| run.failed).sum::<u64>().to_string(),
         ];
         let ratio = cell.ratios.iter().find(|ratio| ratio.peer == tool.name);

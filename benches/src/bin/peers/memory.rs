@@ -213,3 +213,22 @@ pub(crate) fn unsound(run: &Run, wanted: u32) -> Option<String> {
         format!("{} opened, {} completed, {} failed", run.connections_opened, run.completed, run.failed);
     (opened || run.completed == 0 || run.failed > 0).then_some(figures)
 }
+
+#[cfg(test)]
+impl Run {
+    /// A valid run with these figures.
+    pub(crate) fn example(peak_kib: u64, connections_opened: u64, completed: u64, failed: u64) -> Self {
+        Self {
+            flags: String::new(),
+            peak_kib,
+            completed,
+            failed,
+            connections_opened,
+            response_p99_ns: 0,
+            verdict: "pass".to_owned(),
+            reasons: Vec::new(),
+            exit_code: 0,
+            unusable: None,
+        }
+    }
+}

@@ -101,7 +101,7 @@ pub(crate) fn run(setup: &Setup, rounds: u32, seconds: u32) -> anyhow::Result<()
         Outcome { machine, seconds, rounds, locust: version, cells, goals, memory: None, left_out };
     outcome.add(plan.unchanging()?, &STATIC_GOALS)?;
     outcome.add(plan.dynamic(locust.as_ref())?, &DYNAMIC_GOALS)?;
-    outcome.add_memory(plan.memory()?);
+    outcome.add_memory(plan.memory());
     outcome.left_out.iter().for_each(|reason| println!("left out: {reason}"));
     println!("kept in {}", save(FILE, &outcome)?.display());
     Ok(())
@@ -125,18 +125,19 @@ impl Outcome {
         Ok(())
     }
 
-    fn add_memory(&mut self, run: memory::Run) {
-        let (judged, unsound) = judge_memory(&run);
-        print!("{}", goal::render(std::slice::from_ref(&judged)));
-        self.left_out.extend(unsound.map(|why| format!("memory: {why}")));
+    fn add_memory(&mut self, run: anyhow::Result<memory::Run>) {
+        let run = run.map_err(|error| self.left_out.push(format!("memory: {error:#}"))).ok();
+        let (judged, unusable) = judge_memory(run.as_ref());
+        println!("memory\n{}", goal::render(std::slice::from_ref(&judged)));
+        self.left_out.extend(unusable.map(|why| format!("memory: {why}")));
         self.goals.push(judged);
-        self.memory = Some(run);
+        self.memory = run;
     }
 }
 
 /// Requests that a second of CPU time goes into, tool by tool.
 fn per_cpu_second(cell: &Cell) -> String {
-    let figure = |tool: &cell::Tool| format!("{} {:.0}", tool.name, 1e6 / tool.median(Run::cpu_us));
+    let figure = |tool: &cell::Tool| format!("{} {}", tool.name, tool.shown(|run| 1e6 / run.cpu_us(), 0));
     let figures: Vec<String> = cell.tools.iter().map(figure).collect();
     format!("{}s a CPU second: {}\n", cell.unit, figures.join(", "))
 }
@@ -206,20 +207,20 @@ impl Plan<'_> {
     }
 }
 
-/// What is promised of memory beside what was measured, and why nothing can be said where that is so.
-fn judge_memory(run: &memory::Run) -> (Judged, Option<String>) {
+/// What is promised of memory beside what was measured, and why that is no answer where it is none.
+fn judge_memory(run: Option<&memory::Run>) -> (Judged, Option<String>) {
+    let promise = format!("{MEMORY_USERS} users, 2 cookies and 10 values each, at most {MEMORY_MIB_MAX} MiB");
+    let judged = |text, met| Judged { cell: "memory".to_owned(), text, met };
+    let Some(run) = run else { return (judged(promise + ": not measured", None), None) };
     let twice = u64::from(MEMORY_USERS) * 2;
     let too_few = || {
-        let few =
-            format!("{} requests completed, and {twice} show that each user held its values", run.completed);
-        (run.completed < twice).then_some(few)
+        let text = format!("{} requests completed, fewer than two for each user", run.completed);
+        (run.completed < twice).then_some(text)
     };
-    let unsound = memory::unsound(run, MEMORY_USERS).or_else(|| run.unusable.clone()).or_else(too_few);
+    let unusable = memory::unsound(run, MEMORY_USERS).or_else(|| run.unusable.clone()).or_else(too_few);
     let mib = run.peak_kib as f64 / 1024.0;
-    let text =
-        format!("{MEMORY_USERS} users, 2 cookies and 10 values each, at most {MEMORY_MIB_MAX} MiB: {mib:.1}");
-    let met = unsound.is_none().then_some(mib <= MEMORY_MIB_MAX);
-    (Judged { cell: "memory".to_owned(), text, met }, unsound)
+    let met = unusable.is_none().then_some(mib <= MEMORY_MIB_MAX);
+    (judged(format!("{promise}: {mib:.1}"), met), unusable)
 }
 
 /// Writes a file of this mode where runs find it.
@@ -234,4 +235,42 @@ fn write((name, text): (&str, &str)) -> anyhow::Result<PathBuf> {
 
 fn text(path: &Path) -> anyhow::Result<&str> {
     path.to_str().with_context(|| format!("{} is not UTF-8, which brunt's arguments are", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use brunt_model::scenario::file;
+
+    use super::*;
+
+    fn check((peak_mib, connections, completed, failed): (u64, u32, u64, u64), met: Option<bool>) {
+        let run = memory::Run::example(peak_mib << 10, connections.into(), completed, failed);
+        let (judged, unusable) = judge_memory(Some(&run));
+        assert_eq!((judged.met, unusable.is_none()), (met, met.is_some()), "{}: {unusable:?}", judged.text);
+    }
+
+    #[test]
+    fn memory_is_judged_only_where_all_users_held_their_values() {
+        check((200, 10_000, 20_000, 0), Some(true));
+        check((201, 10_000, 20_000, 0), Some(false));
+        check((100, 9_999, 20_000, 0), None);
+        check((100, 10_000, 19_999, 0), None);
+        check((100, 10_000, 20_000, 1), None);
+        assert_eq!(judge_memory(None).0.met, None, "no run");
+    }
+
+    #[test]
+    fn the_scenario_files_hold_what_is_promised() {
+        for ((name, text), saved) in [(STATIC, 0), (DYNAMIC, 1), (MEMORY, 10)] {
+            let file = file::read(text).unwrap_or_else(|faults| panic!("{name}: {faults:?}"));
+            let steps = file.flows.iter().flat_map(|(_, flow)| &flow.steps);
+            let saves = steps.map(|step| match &step.value {
+                file::Step::Request(request) => request.save.len(),
+                _ => 0,
+            });
+            assert_eq!(saves.sum::<usize>(), saved, "{name}");
+        }
+        let users = format!("{{closed: {{users: {MEMORY_USERS}, ");
+        assert!(MEMORY.1.contains(&users), "{users} in {}", MEMORY.1);
+    }
 }
