@@ -112,13 +112,21 @@ fn succeed(command: &mut Command, core: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What a run counted, and what it used from its first request on, over `seconds`.
-///
-/// The start-up is left out in Locust's favour: to import Python's modules takes longer than a short run.
+/// What came of a run.
+#[derive(Copy, Clone, Debug)]
+pub struct Figures {
+    pub counts: Counts,
+    /// From the first request on. To import Python's modules takes longer than a short run, so that is kept apart.
+    pub usage: Usage,
+    /// CPU time before the first request.
+    pub start_up_us: f64,
+}
+
+/// What a run over `seconds` counted and used.
 ///
 /// # Errors
 /// When it printed no counts, or its file did not tell the start-up.
-pub fn figures(ended: &Ended, seconds: u32) -> anyhow::Result<(Counts, Usage)> {
+pub fn figures(ended: &Ended, seconds: u32) -> anyhow::Result<Figures> {
     let Some(counts) = counts(&ended.stdout) else {
         bail!("locust ended with {} and no count: {}", ended.status, last_line(&ended.stderr));
     };
@@ -128,7 +136,7 @@ pub fn figures(ended: &Ended, seconds: u32) -> anyhow::Result<(Counts, Usage)> {
         sys_us: ended.usage.sys_us - sys_us,
         wall: Duration::from_secs(seconds.into()),
     };
-    Ok((counts, usage))
+    Ok(Figures { counts, usage, start_up_us: user_us + sys_us })
 }
 
 fn counts(output: &str) -> Option<Counts> {

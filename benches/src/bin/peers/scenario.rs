@@ -6,15 +6,18 @@
 //! - *memory*: 10,000 users who keep two cookies and ten values each while they think.
 //!
 //! All of it is HTTP/1.1 with keep-alive from 64 users or connections, but for the memory. A run that is not valid, or in
-//! which a request failed, gives no figure. Of Locust, what it used before its first request is left out.
+//! which a request failed, gives no figure. What Locust used before its first request is left out in its favour: goals are
+//! judged without it, and the figure with it stands below.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use brunt_benches::affinity::raise_open_files;
 use brunt_benches::child;
-use brunt_benches::locust::{self, Locust};
+use brunt_benches::locust::{self, Figures, Locust};
 use brunt_benches::server::{Face, Nginx, Reply};
+use brunt_benches::stats::median;
 use brunt_benches::table::{Machine, folder, save};
 use brunt_benches::tools::{Load, Shape};
 use serde::Serialize;
@@ -66,6 +69,8 @@ struct Plan<'a> {
     nginx: Nginx,
     rounds: u32,
     seconds: u32,
+    /// CPU time a request of each run of Locust, with its start-up.
+    locust_whole_us: RefCell<Vec<f64>>,
 }
 
 #[derive(Serialize)]
@@ -74,6 +79,7 @@ struct Outcome {
     seconds: u32,
     rounds: u32,
     locust: Option<String>,
+    locust_whole_us: Vec<f64>,
     cells: Vec<Cell>,
     goals: Vec<Judged>,
     memory: Option<memory::Run>,
@@ -87,7 +93,7 @@ pub(crate) fn run(setup: &Setup, rounds: u32, seconds: u32) -> anyhow::Result<()
     let locust =
         provide_locust(setup.server_core).map_err(|error| left_out.push(format!("locust: {error:#}"))).ok();
     let nginx = Nginx::start(&[Face::Replies(&REPLIES)], &[BODY_BYTES], MEMORY_USERS, setup.server_core)?;
-    let plan = Plan { setup, nginx, rounds, seconds };
+    let plan = Plan { setup, nginx, rounds, seconds, locust_whole_us: RefCell::default() };
     let version = locust.as_ref().map(|locust| locust.version.clone());
     println!(
         "{}\nnginx on core {}, generators on core {}; {}; 2 cells of {rounds} rounds, {seconds} s a run\n",
@@ -96,11 +102,21 @@ pub(crate) fn run(setup: &Setup, rounds: u32, seconds: u32) -> anyhow::Result<()
         setup.core,
         version.as_deref().unwrap_or("no locust"),
     );
-    let (machine, cells, goals) = (Machine::this(), Vec::new(), Vec::new());
-    let mut outcome =
-        Outcome { machine, seconds, rounds, locust: version, cells, goals, memory: None, left_out };
+    let mut outcome = Outcome {
+        machine: Machine::this(),
+        seconds,
+        rounds,
+        locust: version,
+        locust_whole_us: Vec::new(),
+        cells: Vec::new(),
+        goals: Vec::new(),
+        memory: None,
+        left_out,
+    };
     outcome.add(plan.unchanging()?, &STATIC_GOALS)?;
     outcome.add(plan.dynamic(locust.as_ref())?, &DYNAMIC_GOALS)?;
+    outcome.locust_whole_us = plan.locust_whole_us.take();
+    println!("{}", outcome.with_start_up());
     outcome.add_memory(plan.memory());
     outcome.left_out.iter().for_each(|reason| println!("left out: {reason}"));
     println!("kept in {}", save(FILE, &outcome)?.display());
@@ -123,6 +139,18 @@ impl Outcome {
         self.goals.extend(judged);
         save(FILE, self)?;
         Ok(())
+    }
+
+    /// Locust in the last cell as its whole process counts, start-up and all.
+    fn with_start_up(&self) -> String {
+        let Some(whole_us) = median(&self.locust_whole_us) else { return String::new() };
+        let brunt_us = self.cells.last().map_or(f64::NAN, |cell| cell.tools[0].median(Run::cpu_us));
+        format!(
+            "{LOCUST} with its start-up, in runs of {} s: {:.0} requests a CPU second; brunt {:.1} x that\n",
+            self.seconds,
+            1e6 / whole_us,
+            whole_us / brunt_us,
+        )
     }
 
     fn add_memory(&mut self, run: anyhow::Result<memory::Run>) {
@@ -193,11 +221,12 @@ impl Plan<'_> {
             let origin = self.nginx.origin(0);
             let mut command = locust.command(file, &origin, USERS, self.seconds);
             let ended = child::run(&mut command, self.setup.core, limit(&self.load(&origin)))?;
-            let (counts, usage) = locust::figures(&ended, self.seconds)?;
+            let Figures { counts, usage, start_up_us } = locust::figures(&ended, self.seconds)?;
             if counts.failed > 0 {
                 return Err(Rejected(format!("{} requests failed", counts.failed)).into());
             }
-            let Some(run) = Run::of(&usage, counts) else { bail!("locust completed no request") };
+            let run = Run::of(&usage, counts).context("locust completed no request")?;
+            self.locust_whole_us.borrow_mut().push(run.cpu_us() + start_up_us / counts.completed as f64);
             Ok(run)
         })
     }
