@@ -116,7 +116,7 @@ pub(crate) fn run(setup: &Setup, rounds: u32, seconds: u32) -> anyhow::Result<()
     outcome.add(plan.unchanging()?, &STATIC_GOALS)?;
     outcome.add(plan.dynamic(locust.as_ref())?, &DYNAMIC_GOALS)?;
     outcome.locust_whole_us = plan.locust_whole_us.take();
-    println!("{}", outcome.with_start_up());
+    print!("{}", outcome.with_start_up());
     outcome.add_memory(plan.memory());
     outcome.left_out.iter().for_each(|reason| println!("left out: {reason}"));
     println!("kept in {}", save(FILE, &outcome)?.display());
@@ -146,7 +146,7 @@ impl Outcome {
         let Some(whole_us) = median(&self.locust_whole_us) else { return String::new() };
         let brunt_us = self.cells.last().map_or(f64::NAN, |cell| cell.tools[0].median(Run::cpu_us));
         format!(
-            "{LOCUST} with its start-up, in runs of {} s: {:.0} requests a CPU second; brunt {:.1} x that\n",
+            "{LOCUST} with its start-up, in runs of {} s: {:.0} requests a CPU second; brunt {:.1} x that\n\n",
             self.seconds,
             1e6 / whole_us,
             whole_us / brunt_us,
