@@ -13,6 +13,7 @@ pub mod answers;
 pub mod certificate;
 pub mod child;
 pub mod clock;
+pub mod locust;
 pub mod noise;
 pub mod origin;
 pub mod server;

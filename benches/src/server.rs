@@ -23,7 +23,7 @@ use crate::origin::Speech;
 use crate::tools;
 
 pub use nghttpd::Nghttpd;
-pub use nginx::{Face, Nginx};
+pub use nginx::{Face, Nginx, Reply};
 
 const START_LIMIT: Duration = Duration::from_secs(5);
 const STOP_LIMIT: Duration = Duration::from_secs(5);

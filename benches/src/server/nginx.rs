@@ -27,6 +27,20 @@ pub enum Face<'a> {
         /// Whether sessions can be resumed; some clients would, unasked.
         resume: bool,
     },
+    /// HTTP/1.1 in clear text, with answers of their own below some paths.
+    Replies(&'a [Reply]),
+}
+
+/// An answer of JSON below a path. Variables of nginx are filled in, such as `$request_id`.
+#[derive(Copy, Clone, Debug)]
+pub struct Reply {
+    /// What the paths begin with.
+    pub path: &'static str,
+    pub json: &'static str,
+    /// Names of the cookies it sets, each to the id of the request.
+    pub sets: &'static [&'static str],
+    /// Names of the cookies without which it is 403.
+    pub needs: &'static [&'static str],
 }
 
 /// A running nginx; it ends when dropped.
@@ -68,15 +82,21 @@ impl Nginx {
     /// Where the answer of that size is, at the port of a face by its place in what it was started with.
     #[must_use]
     pub fn url(&self, face: usize, size: usize) -> String {
+        format!("{}/{size}", self.origin(face))
+    }
+
+    /// Scheme, host and port of a face.
+    #[must_use]
+    pub fn origin(&self, face: usize) -> String {
         let (scheme, address) = self.ports[face];
-        format!("{scheme}://{address}/{size}")
+        format!("{scheme}://{address}")
     }
 }
 
 impl Face<'_> {
     const fn scheme(&self) -> &'static str {
         match self {
-            Self::Clear | Self::ClearHttp2 => "http",
+            Self::Clear | Self::ClearHttp2 | Self::Replies(_) => "http",
             Self::Tls { .. } => "https",
         }
     }
@@ -86,12 +106,27 @@ impl Face<'_> {
         let inside = match self {
             Self::Clear => listen(""),
             Self::ClearHttp2 => listen(" http2"),
+            Self::Replies(replies) => listen("") + &replies.iter().map(Reply::location).collect::<String>(),
             Self::Tls { certificate, http2, resume } => {
                 let how = listen(if *http2 { " ssl http2" } else { " ssl" });
                 format!("{how}\n{}", tls(certificate, *resume))
             }
         };
         format!("    server {{ {inside} }}\n")
+    }
+}
+
+impl Reply {
+    fn location(&self) -> String {
+        let Self { path, json, sets, needs } = self;
+        let mut text = format!("\n        location {path} {{ default_type application/json;");
+        for name in *needs {
+            let _ = write!(text, " if ($cookie_{name} = '') {{ return 403; }}");
+        }
+        for name in *sets {
+            let _ = write!(text, " add_header Set-Cookie \"{name}=$request_id; Path=/\";");
+        }
+        text + &format!(" return 200 '{json}'; }}")
     }
 }
 
@@ -156,6 +191,15 @@ http {{
 mod tests {
     use super::*;
 
+    const REPLIES: [Reply; 2] = [
+        Reply { path: "/a", json: "{}", sets: &["x", "y"], needs: &[] },
+        Reply { path: "/b", json: "[1]", sets: &[], needs: &["x"] },
+    ];
+    const REPLIES_TEXT: &str = "
+        location /a { default_type application/json; add_header Set-Cookie \"x=$request_id; Path=/\"; \
+            add_header Set-Cookie \"y=$request_id; Path=/\"; return 200 '{}'; }
+        location /b { default_type application/json; if ($cookie_x = '') { return 403; } return 200 '[1]'; }";
+
     #[test]
     fn each_face_has_a_port_of_its_own_kind() {
         let certificate = Certificate { chain: "/c.pem".into(), key: "/k.pem".into() };
@@ -164,6 +208,7 @@ mod tests {
         for (face, scheme, listen, more) in [
             (Face::Clear, "http", "listen 127.0.0.1:8443 backlog=", "root files;"),
             (Face::ClearHttp2, "http", "listen 127.0.0.1:8443 http2 backlog=", "root files;"),
+            (Face::Replies(&REPLIES), "http", "listen 127.0.0.1:8443 backlog=", REPLIES_TEXT),
             (tls(false, true), "https", "listen 127.0.0.1:8443 ssl backlog=", "ssl_session_tickets on;"),
             (
                 tls(true, false),

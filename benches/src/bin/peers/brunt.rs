@@ -78,6 +78,16 @@ pub(crate) struct Rate {
 }
 
 impl RunResult {
+    /// Why no figure may be taken of this run: it failed requests, or its verdict is another than pass.
+    pub(crate) fn unusable(&self) -> Option<String> {
+        let Verdict { status, reasons } = &self.verdict;
+        match self.totals.failed {
+            0 if status == "pass" => None,
+            0 => Some(format!("{status}: {}", reasons.join("; "))),
+            failed => Some(format!("{failed} requests failed")),
+        }
+    }
+
     pub(crate) fn counts(&self) -> Counts {
         Counts { completed: self.totals.completed, failed: self.totals.failed }
     }
@@ -116,12 +126,21 @@ impl Brunt {
         command.args(["--cores", &self.core.to_string(), "--no-tui", "-o"]).arg(output).arg(url);
         let ended = child::run_watched(&mut command, self.core, limit, watch)?;
         let Some(code @ (0 | 3 | 4)) = ended.status.code() else {
-            bail!("brunt ended with {}: {}", ended.status, child::last_line(&ended.stderr));
+            bail!("brunt ended with {}: {}", ended.status, self.why(&ended.stderr));
         };
         let text = std::fs::read_to_string(&self.result)
             .with_context(|| format!("brunt wrote no result to {}", self.result.display()))?;
         let result =
             serde_json::from_str(&text).context("the result of brunt has other fields than expected")?;
         Ok(Ran { usage: ended.usage, result, code })
+    }
+
+    /// Why it ended with an error: what its result says, where there is one, else its last words.
+    fn why(&self, stderr: &str) -> String {
+        let text = std::fs::read_to_string(&self.result).unwrap_or_default();
+        match serde_json::from_str::<RunResult>(&text) {
+            Ok(result) => result.verdict.reasons.join("; "),
+            Err(_) => child::last_line(stderr).to_owned(),
+        }
     }
 }

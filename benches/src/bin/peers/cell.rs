@@ -24,7 +24,21 @@ pub(crate) struct Run {
 pub(crate) struct Tool {
     pub name: &'static str,
     pub runs: Vec<Option<Run>>,
+    /// Why runs were not used, one a run.
+    rejected: Vec<String>,
     error: Option<String>,
+}
+
+/// Why a run that came to its end is not used; its tool runs again in the next round.
+#[derive(Debug)]
+pub(crate) struct Rejected(pub String);
+
+impl std::error::Error for Rejected {}
+
+impl std::fmt::Display for Rejected {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
 #[derive(Serialize)]
@@ -85,9 +99,8 @@ pub(crate) fn measure(
     peers: &[(&'static str, Runner<'_>)],
     rounds: u32,
 ) -> anyhow::Result<Cell> {
-    let new = |name| Tool { name, runs: Vec::new(), error: None };
     let names = peers.iter().map(|(name, _)| *name);
-    let mut tools: Vec<Tool> = [BRUNT].into_iter().chain(names).chain([BRUNT_AGAIN]).map(new).collect();
+    let mut tools: Vec<Tool> = [BRUNT].into_iter().chain(names).chain([BRUNT_AGAIN]).map(Tool::new).collect();
     for round in 0..rounds as usize {
         eprint!("\r{name}: round {} of {rounds} ", round + 1);
         let again = tools.len() - 1;
@@ -113,18 +126,29 @@ pub(crate) fn measure(
 }
 
 impl Tool {
+    fn new(name: &'static str) -> Self {
+        Self { name, runs: Vec::new(), rejected: Vec::new(), error: None }
+    }
+
     fn note(&mut self, run: anyhow::Result<Run>) {
-        match run {
-            Ok(run) => self.runs.push(Some(run)),
-            Err(error) => {
-                self.runs.push(None);
-                self.error = Some(format!("{error:#}"));
+        if let Err(error) = &run {
+            let text = format!("{error:#}");
+            match error.downcast_ref::<Rejected>() {
+                Some(_) => self.rejected.push(text),
+                None => self.error = Some(text),
             }
         }
+        self.runs.push(run.ok());
     }
 
     pub(crate) fn median(&self, figure: impl Fn(&Run) -> f64) -> f64 {
         median(&self.runs.iter().flatten().map(figure).collect::<Vec<_>>()).unwrap_or(f64::NAN)
+    }
+
+    /// The median, or a dash where no run was used.
+    pub(crate) fn shown(&self, figure: impl Fn(&Run) -> f64, digits: usize) -> String {
+        let median = self.median(figure);
+        if median.is_nan() { "-".to_owned() } else { format!("{median:.digits$}") }
     }
 }
 
@@ -132,7 +156,7 @@ impl Tool {
 fn compare(tools: &[Tool]) -> Vec<Ratio> {
     let [first, peers @ .., again] = tools else { return Vec::new() };
     let both = first.runs.iter().zip(&again.runs);
-    let brunt = Tool { name: BRUNT, runs: both.map(|(a, b)| mean(*a, *b)).collect(), error: None };
+    let brunt = Tool { runs: both.map(|(a, b)| mean(*a, *b)).collect(), ..Tool::new(BRUNT) };
     let ratio = |peer: &Tool| {
         let cpu = Median::of(&pairs(&brunt, peer, Run::cpu_us))?;
         let per_second = Median::of(&pairs(&brunt, peer, |run| run.per_second))?;
@@ -165,10 +189,10 @@ pub(crate) fn render(cell: &Cell) -> String {
     let mut table = Table::new(&["tool", &cpu, "user", "sys", &rate, "failed", "brunt/tool", "interval"]);
     for tool in &cell.tools {
         let figures = [
-            format!("{:.2}", tool.median(Run::cpu_us)),
-            format!("{:.2}", tool.median(|run| run.user_us)),
-            format!("{:.2}", tool.median(|run| run.sys_us)),
-            format!("{:.0}", tool.median(|run| run.per_second)),
+            tool.shown(Run::cpu_us, 2),
+            tool.shown(|run| run.user_us, 2),
+            tool.shown(|run| run.sys_us, 2),
+            tool.shown(|run| run.per_second, 0),
             tool.runs.iter().flatten().map(|run| run.failed).sum::<u64>().to_string(),
         ];
         let ratio = cell.ratios.iter().find(|ratio| ratio.peer == tool.name);
@@ -183,6 +207,10 @@ pub(crate) fn render(cell: &Cell) -> String {
         let _ = writeln!(text, "A/A (brunt again / brunt): {:.3}, {}", aa.median, interval(aa));
     }
     for tool in &cell.tools {
+        if let (Some(last), count) = (tool.rejected.last(), tool.rejected.len()) {
+            let of = tool.runs.len();
+            let _ = writeln!(text, "{}: {count} of {of} runs not used, the last: {last}", tool.name);
+        }
         if let Some(error) = &tool.error {
             let _ = writeln!(text, "{}: {error}", tool.name);
         }
@@ -198,17 +226,13 @@ pub(crate) fn interval(median: &Median) -> String {
 mod tests {
     use super::*;
 
+    fn run_of(us: f64) -> Run {
+        Run { user_us: us / 2.0, sys_us: us / 2.0, per_second: 1.0, completed: 1, failed: 0 }
+    }
+
     fn tool(name: &'static str, cpu_us: &[f64]) -> Tool {
-        let run = |&us: &f64| {
-            (us > 0.0).then_some(Run {
-                user_us: us / 2.0,
-                sys_us: us / 2.0,
-                per_second: 1.0,
-                completed: 1,
-                failed: 0,
-            })
-        };
-        Tool { name, runs: cpu_us.iter().map(run).collect(), error: None }
+        let run = |&us: &f64| (us > 0.0).then(|| run_of(us));
+        Tool { runs: cpu_us.iter().map(run).collect(), ..Tool::new(name) }
     }
 
     #[test]
@@ -240,5 +264,23 @@ mod tests {
         ];
         let ratio = &compare(&tools)[0];
         assert_eq!((ratio.cpu.low, ratio.cpu.high, ratio.cpu.coverage), (0.5, 0.5, 0.5));
+    }
+
+    #[test]
+    fn a_rejected_run_leaves_out_its_round_and_not_its_tool() {
+        let turn = std::cell::Cell::new(0);
+        let peer: Runner<'_> = Box::new(|| {
+            turn.set(turn.get() + 1);
+            if turn.get() == 1 { Err(Rejected("invalid".into()).into()) } else { Ok(run_of(4.0)) }
+        });
+        let brunt: Runner<'_> = Box::new(|| Ok(run_of(2.0)));
+        let cell = measure("a".into(), "request", &brunt, &[("locust", peer)], 3).expect("brunt runs");
+        assert_eq!((turn.get(), cell.tools[1].runs.iter().flatten().count()), (3, 2));
+        assert_eq!((cell.ratios[0].cpu.median, cell.ratios[0].cpu.coverage), (0.5, 0.5));
+        assert!(
+            render(&cell).contains("locust: 1 of 3 runs not used, the last: invalid"),
+            "{}",
+            render(&cell)
+        );
     }
 }

@@ -8,6 +8,7 @@
 //! BRUNT_BIN=target/release/brunt peers --http2      HTTP/2, in clear text and over TLS
 //! BRUNT_BIN=target/release/brunt peers --kernel     what kernel timing and the guard cost
 //! BRUNT_BIN=target/release/brunt peers --tls [--keys p256,rsa2048]   HTTPS, and handshakes
+//! BRUNT_BIN=target/release/brunt peers --scenario   what scenario files cost, beside flags and Locust
 //! ```
 //!
 //! Generators run alone on `--core`, the server on `--server-core`. In every round each tool runs once and brunt
@@ -29,6 +30,7 @@ mod kernel;
 mod memory;
 mod open;
 mod runs;
+mod scenario;
 mod tls;
 
 use std::process::ExitCode;
@@ -46,7 +48,7 @@ use crate::brunt::Brunt;
 /// Brunt and other load generators side by side.
 #[derive(Parser)]
 #[command(args_conflicts_with_subcommands = true)]
-#[command(group(clap::ArgGroup::new("mode").args(["open", "memory", "http2", "tls", "kernel"])))]
+#[command(group(clap::ArgGroup::new("mode").args(["open", "memory", "http2", "tls", "kernel", "scenario"])))]
 struct Arguments {
     #[command(subcommand)]
     hidden: Option<Hidden>,
@@ -83,6 +85,9 @@ struct Arguments {
     /// The cost of kernel timing and the guard instead of the table of cells; as root.
     #[arg(long)]
     kernel: bool,
+    /// The cost of scenario files instead of the table of cells; installs Locust from PyPI where need be.
+    #[arg(long)]
+    scenario: bool,
     /// What certificates are made with, with --tls.
     #[arg(long, value_delimiter = ',', default_value = "p256")]
     keys: Vec<KeyKind>,
@@ -154,6 +159,8 @@ fn act(arguments: Arguments) -> anyhow::Result<()> {
         memory::run(&setup)
     } else if arguments.kernel {
         kernel::run(&setup, arguments.rounds.unwrap_or(7), arguments.seconds.unwrap_or(2))
+    } else if arguments.scenario {
+        scenario::run(&setup, arguments.rounds.unwrap_or(7), arguments.seconds.unwrap_or(2))
     } else if arguments.http2 {
         http2::run(&setup, arguments.rounds.unwrap_or(7), arguments.seconds.unwrap_or(2))
     } else if arguments.tls {

@@ -42,16 +42,17 @@ const SECURE: [Secure; 2] = [
 ];
 
 #[derive(Serialize)]
-struct Run {
+pub(crate) struct Run {
     flags: String,
-    peak_kib: u64,
-    completed: u64,
+    pub peak_kib: u64,
+    pub completed: u64,
     failed: u64,
     connections_opened: u64,
     response_p99_ns: u64,
     verdict: String,
     reasons: Vec<String>,
     exit_code: i32,
+    pub unusable: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -153,13 +154,15 @@ impl SecureRuns {
     }
 }
 
-fn measure(setup: &Setup, url: &str, flags: String) -> anyhow::Result<Run> {
+/// The peak of all of brunt's processes in a run with the flags given, of a URL or a scenario file.
+pub(crate) fn measure(setup: &Setup, url: &str, flags: String) -> anyhow::Result<Run> {
     eprintln!("brunt run {flags}");
     let mut peak_kib = 0;
     let mut look = |pid| peak_kib = peak_kib.max(peak_kib_of_all(pid));
     let watch = Watch { every: LOOK_EVERY, look: &mut look };
     let Ran { result, code, .. } = setup.brunt.run(&flags, url, LIMIT, Some(watch))?;
     Ok(Run {
+        unusable: result.unusable(),
         flags,
         peak_kib,
         completed: result.totals.completed,
@@ -204,9 +207,28 @@ fn render(runs: &[Run]) -> Table {
 }
 
 /// Why a run with many connections does not count as working.
-fn unsound(run: &Run, wanted: u32) -> Option<String> {
+pub(crate) fn unsound(run: &Run, wanted: u32) -> Option<String> {
     let opened = run.connections_opened < u64::from(wanted);
     let figures =
         format!("{} opened, {} completed, {} failed", run.connections_opened, run.completed, run.failed);
     (opened || run.completed == 0 || run.failed > 0).then_some(figures)
+}
+
+#[cfg(test)]
+impl Run {
+    /// A valid run with these figures.
+    pub(crate) fn example(peak_kib: u64, connections_opened: u64, completed: u64, failed: u64) -> Self {
+        Self {
+            flags: String::new(),
+            peak_kib,
+            completed,
+            failed,
+            connections_opened,
+            response_p99_ns: 0,
+            verdict: "pass".to_owned(),
+            reasons: Vec::new(),
+            exit_code: 0,
+            unusable: None,
+        }
+    }
 }
