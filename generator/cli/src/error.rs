@@ -40,6 +40,9 @@ pub(crate) enum CommandError {
     FileLimit { limit: u64, needed: u64 },
     #[error("{0}")]
     Engine(Failure),
+    /// What is done once for a run, before its load.
+    #[error("{name} failed: {why}")]
+    Once { name: &'static str, why: String, unreachable: bool },
     #[error("{0}")]
     Refused(Refusal),
     #[error("'{path}' is not a result of brunt: {why}; give a file written by -o json=FILE")]
@@ -72,6 +75,8 @@ impl CommandError {
         match self {
             Self::Plan(PlanError::NoAddress(_))
             | Self::Lookup(LookupError::Name { .. } | LookupError::Late(_)) => Exit::Unreachable,
+            Self::Once { unreachable: true, .. } => Exit::Unreachable,
+            Self::Once { .. } => Exit::Configuration,
             Self::Usage(_) | Self::Plan(_) => Exit::Usage,
             Self::Refused(_) => Exit::Refused,
             Self::Scenario { .. } | Self::Configuration(_) | Self::Write(WriteError::Exists(_)) => {

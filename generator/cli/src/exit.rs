@@ -26,6 +26,14 @@ pub(crate) enum Exit {
 }
 
 impl Exit {
+    /// Stopped before there was anything to judge.
+    pub(crate) const fn by(signal: Option<Signal>) -> Self {
+        match signal {
+            Some(Signal::Terminate) => Self::Terminated,
+            Some(Signal::Interrupt) | None => Self::Interrupted,
+        }
+    }
+
     pub(crate) const fn code(self) -> u8 {
         match self {
             Self::Pass => 0,

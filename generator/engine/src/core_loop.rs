@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use brunt_loader::timing::CoreTiming;
+use brunt_model::expr::Value;
 use brunt_model::plan::{Plan, Target};
 use brunt_model::snapshot::{CoreTime, Stats};
 use brunt_model::split::Share;
@@ -73,6 +74,7 @@ pub(crate) struct CoreEnd {
     pub(crate) late_for_connections: u64,
     pub(crate) stopped: bool,
     pub(crate) unreachable: bool,
+    pub(crate) told: Vec<Value>,
 }
 
 pub(crate) struct CoreLoop<D: Driver, C: Clock> {
@@ -389,6 +391,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             self.sending = false;
             self.progress.sent_until = now;
             self.progress.drain_until = now + self.settings.drain_ns;
+            self.dismiss_all(now);
         }
     }
 
@@ -400,7 +403,10 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             return false;
         }
         self.progress.ended_at = now;
-        let under_way = if self.settings.closed { self.in_flight } else { self.arrivals_in_flight() };
+        let under_way = match self.settings.closed {
+            true => self.in_flight + self.users.stopping(),
+            false => self.arrivals_in_flight(),
+        };
         let idle = under_way == 0;
         idle || now >= self.progress.drain_until || self.controls.stop.get() == Stop::Now
     }
@@ -552,6 +558,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         }
         self.rotate(self.tick(), now, true);
         let (arrivals, requests) = (self.arrivals_in_flight(), self.in_flight);
+        let told = self.users.told(&self.settings.plan.script);
         let (total, late_for_connections) = self.recorder.into_total();
         CoreEnd {
             total,
@@ -562,6 +569,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             late_for_connections,
             stopped: self.stopped,
             unreachable: self.gave_up,
+            told,
         }
     }
 }

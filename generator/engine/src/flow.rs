@@ -21,7 +21,7 @@ use crate::lane::{Job, LaneId, Phase};
 use crate::limits::EMPTY_ITERATION_NS;
 use crate::settings::Work;
 use crate::sight::View;
-use crate::users::{Begun, State, Turn, User};
+use crate::users::{Begun, Part, State, Turn, User};
 
 /// The end of a user's steps.
 pub(crate) const END: u32 = u32::MAX;
@@ -57,10 +57,11 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         match self.users.turn(lane, shape.as_ref(), intended.saturating_sub(t0)) {
             Turn::Now => {}
             Turn::At(from) => return self.users.sleep(lane, State::Pausing, t0.saturating_add(from)),
-            Turn::Over => return self.users.retire(lane),
+            Turn::Over => return self.dismiss(lane, intended),
             Turn::Never => return,
         }
         if self.users.begin_start(lane, &plan.script) {
+            self.set_initial(lane, intended);
             return self.go_on(lane, Job::begun_at(intended), intended);
         }
         let number = self.iteration_of(lane);
@@ -71,7 +72,28 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
                 self.set_initial(lane, intended);
                 self.go_on(lane, Job::begun_at(intended), intended);
             }
-            Begun::NoRow => self.users.retire(lane),
+            Begun::NoRow => self.dismiss(lane, intended),
+        }
+    }
+
+    /// A closed user has nothing to do any more but what users do at last.
+    fn dismiss(&mut self, lane: LaneId, now: u64) {
+        if self.users.begin_stop(lane, &self.settings.plan.script, true) {
+            self.go_on(lane, Job::begun_at(now), now);
+        } else {
+            self.users.retire(lane);
+        }
+    }
+
+    /// The load is over: closed users that have no request under way do what they do at last.
+    pub(crate) fn dismiss_all(&mut self, now: u64) {
+        if self.settings.plan.script.on_stop.is_empty() || !self.settings.closed {
+            return;
+        }
+        for home in self.lanes.homes() {
+            if self.users.get(home).under_way == 0 && !self.users.has_retired(home) {
+                self.dismiss(home, now);
+            }
         }
     }
 
@@ -128,14 +150,26 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
                     let until = job.intended + drawn(&mut self.users.get(lane).random, span);
                     return self.users.sleep(lane, State::Thinking, until);
                 }
-                Next::End if self.users.end_start(lane, self.settings.closed) => {
-                    if self.settings.closed {
-                        return self.begin_user(lane, job.intended);
+                Next::End => {
+                    let (closed, part) = (self.settings.closed, self.users.get(lane).part);
+                    match part {
+                        Part::Start => {
+                            self.users.end_start(lane, closed);
+                            if closed {
+                                return self.begin_user(lane, job.intended);
+                            }
+                        }
+                        Part::Flow if !closed && self.begin_stop(lane) => {}
+                        Part::Stop if closed => return self.users.end_stop(lane),
+                        Part::Flow | Part::Stop => return self.end_iteration(lane, job.intended, now),
                     }
                 }
-                Next::End => return self.end_iteration(lane, job.intended, now),
             }
         }
+    }
+
+    fn begin_stop(&mut self, lane: LaneId) -> bool {
+        self.users.begin_stop(lane, &self.settings.plan.script, self.settings.closed)
     }
 
     /// Makes a user's calls; false where not one can be made.
@@ -307,7 +341,8 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         user.failed = true;
         // What was to be saved is not there: what follows would be nonsense.
         let nonsense = !call.saves.is_empty() || kind == ErrorKind::ExtractFailed;
-        if nonsense || plan.script.flows[usize::from(user.flow)].ends_on_error {
+        let ends = user.part == Part::Flow && plan.script.flows[usize::from(user.flow)].ends_on_error;
+        if nonsense || ends {
             user.at = END;
         }
     }
@@ -356,8 +391,12 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         if !self.users.is_active(lane) {
             return false;
         }
-        if self.users.is_busy(lane) && self.users.get(lane).under_way == 0 && !self.is_cut_off() {
-            self.go_on(lane, Job::begun_at(now), now);
+        if self.users.is_busy(lane) && self.users.get(lane).under_way == 0 {
+            if !self.is_cut_off() || self.users.get(lane).part == Part::Stop {
+                self.go_on(lane, Job::begun_at(now), now);
+            } else if self.begin_stop(lane) {
+                self.go_on(lane, Job::begun_at(now), now);
+            }
         }
         true
     }
@@ -371,7 +410,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
     #[inline]
     pub(crate) fn wake_if_due(&mut self, now: u64) -> bool {
         let Some((at, lane, state)) = self.users.take_due(now) else { return false };
-        if self.is_cut_off() {
+        if self.is_cut_off() && self.users.get(lane).part != Part::Stop {
             return true;
         }
         if state == State::Pausing && !self.settings.closed {

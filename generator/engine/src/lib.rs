@@ -32,6 +32,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU16, Ordering};
 
 use brunt_loader::timing::Timing;
+use brunt_model::expr::Value;
 use brunt_model::plan::Plan;
 use brunt_model::snapshot::{Snapshot, Stats};
 use brunt_model::tempo::{PER_MILLE_MAX, PER_MILLE_MIN, PER_MILLE_OF_PLAN};
@@ -181,6 +182,8 @@ pub struct Finished {
     pub stopped: bool,
     /// No connection could ever be made, so the load was ended early.
     pub unreachable: bool,
+    /// The values of the script's variables that are to be told, unless they are too long together.
+    pub told: Vec<Value>,
 }
 
 /// Why a run could not begin, or broke.

@@ -35,15 +35,15 @@ pub(crate) struct Memory {
 impl Memory {
     pub(crate) fn new(script: &Script) -> Self {
         Self {
-            variables: vec![Value::Null; script.variables.len()].into(),
+            variables: script.beginning(),
             rows: vec![0; script.feeders.len()].into(),
             ..Self::default()
         }
     }
 
     /// A user that was never there.
-    pub(crate) fn forget(&mut self) {
-        self.variables.fill(Value::Null);
+    pub(crate) fn forget(&mut self, beginning: &[Value]) {
+        self.variables.clone_from_slice(beginning);
         self.cookies.clear();
         self.challenged = None;
     }

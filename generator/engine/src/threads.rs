@@ -138,11 +138,12 @@ fn sum_up(plan: &Plan, threads: Vec<CoreThread>, t0: u64) -> Result<Finished, En
         late_for_connections: 0,
         stopped: false,
         unreachable: false,
+        told: Vec::new(),
     };
     let mut failure = None;
     for thread in threads {
         match thread.join() {
-            Ok(Ok(end)) => finished.add(&end, t0),
+            Ok(Ok(end)) => finished.add(end, t0),
             Ok(Err(error)) => failure = failure.or(error.into_cause()),
             Err(_) => failure = Some(EngineError::Panicked),
         }
@@ -151,7 +152,7 @@ fn sum_up(plan: &Plan, threads: Vec<CoreThread>, t0: u64) -> Result<Finished, En
 }
 
 impl Finished {
-    fn add(&mut self, end: &CoreEnd, t0: u64) {
+    fn add(&mut self, end: CoreEnd, t0: u64) {
         self.total.merge(&end.total);
         self.elapsed = self.elapsed.max(Nanos(end.ended_at.saturating_sub(t0)));
         self.load_time = self.load_time.max(Nanos(end.sent_until.saturating_sub(t0)));
@@ -160,6 +161,7 @@ impl Finished {
         self.late_for_connections += end.late_for_connections;
         self.stopped |= end.stopped;
         self.unreachable |= end.unreachable;
+        self.told.extend(end.told);
     }
 }
 

@@ -10,6 +10,7 @@ use brunt_model::random::Random;
 use brunt_model::script::{LOOPS_MAX, Op, Script};
 
 use crate::lane::{LaneId, Layout};
+use crate::limits::TOLD_BYTES_MAX;
 use crate::sight::Memory;
 
 /// Tells the draw of a flow from what the flow draws itself.
@@ -49,11 +50,25 @@ pub(crate) enum Begun {
     NoRow,
 }
 
+/// What a user is at.
+#[derive(Copy, Clone, PartialEq, Eq, Default, Debug)]
+pub(crate) enum Part {
+    /// What users do once before all iterations.
+    Start,
+    #[default]
+    Flow,
+    /// What users do once after all iterations.
+    Stop,
+}
+
 pub(crate) struct User {
     state: State,
-    /// It is at what users do once.
-    starting: bool,
+    /// When it wakes, if it sleeps.
+    until: u64,
+    pub(crate) part: Part,
     started: bool,
+    /// It has begun something that what users do at last is for.
+    was_there: bool,
     iterations: u64,
     /// What it does belongs to an iteration.
     iterates: bool,
@@ -79,8 +94,10 @@ impl User {
     fn new(script: &Script, number: u64) -> Self {
         Self {
             state: State::Idle,
-            starting: false,
+            until: 0,
+            part: Part::Flow,
             started: script.on_start.is_empty(),
+            was_there: false,
             iterations: 0,
             iterates: false,
             failed: false,
@@ -116,7 +133,11 @@ impl User {
 
     /// The steps that it is taking.
     pub(crate) fn steps<'s>(&self, script: &'s Script) -> &'s [Op] {
-        if self.starting { &script.on_start } else { &script.flows[usize::from(self.flow)].steps }
+        match self.part {
+            Part::Start => &script.on_start,
+            Part::Flow => &script.flows[usize::from(self.flow)].steps,
+            Part::Stop => &script.on_stop,
+        }
     }
 }
 
@@ -129,7 +150,11 @@ pub(crate) struct Users {
     /// Iterations under way.
     active: u64,
     retired: usize,
+    /// Closed users at what they do at last.
+    stopping: u64,
     seed: u64,
+    /// What a user's variables are at first.
+    beginning: Box<[Value]>,
     /// By flow, the weights up to and including it.
     weights: Vec<u64>,
 }
@@ -158,13 +183,19 @@ impl Users {
             all,
             active: 0,
             retired: 0,
+            stopping: 0,
             seed,
+            beginning: script.beginning(),
             weights: weights.collect(),
         }
     }
 
     pub(crate) const fn active(&self) -> u64 {
         self.active
+    }
+
+    pub(crate) const fn stopping(&self) -> u64 {
+        self.stopping
     }
 
     #[inline]
@@ -205,9 +236,24 @@ impl Users {
         Turn::Over
     }
 
+    /// What the first user has in mind of what is to be told; nothing where that is too much.
+    pub(crate) fn told(&self, script: &Script) -> Vec<Value> {
+        let Some(user) = self.all.first().filter(|user| user.memory.user == 0) else { return Vec::new() };
+        let tells = script.tells.iter().map(|variable| &user.memory.variables[usize::from(*variable)]);
+        let size = |value: &Value| if let Value::Text(text) = value { text.len() } else { 16 };
+        if tells.clone().map(size).sum::<usize>() > TOLD_BYTES_MAX {
+            return Vec::new();
+        }
+        tells.cloned().collect()
+    }
+
     /// Nobody has anything to do any more.
     pub(crate) const fn all_retired(&self, users: usize) -> bool {
         self.retired > 0 && self.retired == users
+    }
+
+    pub(crate) fn has_retired(&self, lane: LaneId) -> bool {
+        self.all[self.layout.user(lane)].state == State::Retired
     }
 
     pub(crate) fn retire(&mut self, lane: LaneId) {
@@ -217,8 +263,8 @@ impl Users {
 
     /// The lane's user is one that was never there.
     pub(crate) fn arrive(&mut self, lane: LaneId, number: u64) {
-        let user = self.get(lane);
-        user.memory.forget();
+        let user = &mut self.all[self.layout.user(lane)];
+        user.memory.forget(&self.beginning);
         user.memory.user = number;
         user.started = false;
     }
@@ -230,7 +276,7 @@ impl Users {
         if user.started || script.on_start.is_empty() {
             return false;
         }
-        (user.state, user.starting, user.at) = (State::Busy, true, 0);
+        (user.state, user.part, user.at, user.was_there) = (State::Busy, Part::Start, 0, true);
         if !user.iterates {
             user.random = Random::new(!seed, user.memory.user);
             // What belongs to a user is there before its first iteration; of the rest it gets what its number gives.
@@ -240,34 +286,31 @@ impl Users {
         true
     }
 
-    /// What the user does once is done; false if it was not at that.
-    pub(crate) fn end_start(&mut self, lane: LaneId, closed: bool) -> bool {
+    /// What the user does once is done.
+    pub(crate) fn end_start(&mut self, lane: LaneId, closed: bool) {
         let user = self.get(lane);
-        if !user.starting {
-            return false;
-        }
-        (user.starting, user.started, user.at) = (false, true, 0);
+        (user.part, user.started, user.at) = (Part::Flow, true, 0);
         if closed {
             (user.state, user.failed) = (State::Idle, false);
             user.base = user.memory.variables.clone();
         }
-        true
     }
 
     /// The user begins an iteration, with what it had in mind at its start.
     pub(crate) fn begin(&mut self, lane: LaneId, script: &Script, number: u64, intended: u64) -> Begun {
         let (flow, seed) = (self.flow_of(number), self.seed);
-        let user = self.get(lane);
+        let user = &mut self.all[self.layout.user(lane)];
         if !user.take_rows(script, seed, number) {
             return Begun::NoRow;
         }
         if user.base.is_empty() {
-            user.memory.variables.fill(Value::Null);
+            user.memory.variables.clone_from_slice(&self.beginning);
         } else {
             user.memory.variables.clone_from_slice(&user.base);
         }
         user.memory.iteration = number;
         user.iterations += 1;
+        user.was_there = true;
         (user.state, user.iterates, user.failed, user.requested) = (State::Busy, true, false, false);
         (user.flow, user.at, user.began) = (flow, 0, intended);
         user.random = Random::new(seed, number);
@@ -278,8 +321,7 @@ impl Users {
     /// The user's iteration has ended; false if it had none.
     pub(crate) fn end(&mut self, lane: LaneId) -> bool {
         let user = self.get(lane);
-        user.state = State::Idle;
-        user.starting = false;
+        (user.state, user.part) = (State::Idle, Part::Flow);
         let iterated = std::mem::take(&mut user.iterates);
         self.active -= u64::from(iterated);
         iterated
@@ -293,8 +335,28 @@ impl Users {
         u16::try_from(flow).unwrap_or(0)
     }
 
+    /// The user begins with what users do at last, if there is any of that, and it was there before.
+    pub(crate) fn begin_stop(&mut self, lane: LaneId, script: &Script, closed: bool) -> bool {
+        let seed = self.seed;
+        let user = self.get(lane);
+        if script.on_stop.is_empty() || !user.was_there || user.part == Part::Stop {
+            return false;
+        }
+        user.random = Random::new(!(seed ^ CHOICE), user.memory.user);
+        (user.state, user.part, user.at) = (State::Busy, Part::Stop, 0);
+        self.stopping += u64::from(closed);
+        true
+    }
+
+    /// What a closed user does at last is done.
+    pub(crate) fn end_stop(&mut self, lane: LaneId) {
+        self.stopping -= 1;
+        self.retire(lane);
+    }
+
     pub(crate) fn sleep(&mut self, lane: LaneId, state: State, until: u64) {
-        self.all[self.layout.user(lane)].state = state;
+        let user = self.get(lane);
+        (user.state, user.until) = (state, until);
         self.sleeping.push(Reverse((until, lane)));
     }
 
@@ -307,8 +369,15 @@ impl Users {
     /// Takes a user whose time has come: when that was, and what it waited for.
     #[inline]
     pub(crate) fn take_due(&mut self, now: u64) -> Option<(u64, LaneId, State)> {
-        let Reverse((at, lane)) = *self.sleeping.peek().filter(|sleeper| sleeper.0.0 <= now)?;
-        self.sleeping.pop();
+        let (at, lane) = loop {
+            let Reverse((at, lane)) = *self.sleeping.peek().filter(|sleeper| sleeper.0.0 <= now)?;
+            self.sleeping.pop();
+            let user = self.get(lane);
+            // It may have been woken before its time.
+            if matches!(user.state, State::Thinking | State::Pausing) && user.until == at {
+                break (at, lane);
+            }
+        };
         let user = self.get(lane);
         let state = user.state;
         user.state = if state == State::Pausing { State::Idle } else { State::Busy };

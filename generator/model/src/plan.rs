@@ -11,10 +11,11 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use url::Url;
 
+use crate::expr::Value;
 use crate::limit::{Catalogue, PlannedLimit};
 use crate::request::{REQUEST_HEAD_MAX, Request, hex, render};
 use crate::scenario::file::Fault;
-use crate::scenario::{HttpVersion, LoadSpec, ProxyKind, Scenario, StatusRange, TlsVersion};
+use crate::scenario::{HttpVersion, Lifecycle, LoadSpec, ProxyKind, Scenario, StatusRange, TlsVersion};
 use crate::schedule::{Schedule, Shape};
 use crate::script::Script;
 use crate::script::compile::Files;
@@ -58,6 +59,8 @@ pub struct Inputs {
     pub body: Vec<u8>,
     /// What a scenario file names.
     pub files: Files,
+    /// What the setup of the run found out, by the name of its variable.
+    pub globals: Vec<(String, Value)>,
 }
 
 /// Where connections lead.
@@ -377,7 +380,9 @@ pub fn compile(scenario: &Scenario, inputs: &Inputs) -> Result<Plan, PlanError> 
         Load::Open { schedule, .. } => schedule.widest_gap(),
     };
     let interval = interval(load.duration());
+    let is_load = scenario.script.as_ref().is_none_or(|source| source.lifecycle == Lifecycle::Load);
     let limits = match &scenario.limits[..] {
+        _ if !is_load => Vec::new(),
         [] => limits::known(&limits, &script.catalogue())
             .and_then(|()| {
                 limits::planned(&limits, interval, (warmup, load.duration()), scenario.load.names_a_load())

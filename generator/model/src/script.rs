@@ -42,10 +42,16 @@ pub struct Script {
     pub calls: Vec<Call>,
     /// At least one, of which at least one has a weight.
     pub flows: Vec<Flow>,
-    /// Once a user, before its first iteration.
+    /// Once a user, before its first iteration and after its last.
     pub on_start: Vec<Op>,
-    /// Names of the variables; each user begins with all of them `Null`.
+    pub on_stop: Vec<Op>,
+    /// Names of the variables; each user begins with all of them `Null`, but for `globals`.
     pub variables: Vec<String>,
+    /// What the setup of the run found out. Like secrets, it is no part of a plan.
+    #[serde(skip)]
+    pub globals: Vec<(u16, Value)>,
+    /// Variables whose values are told when the run has ended: those of its setup.
+    pub tells: Vec<u16>,
     /// What variables are set to when an iteration begins, in this order.
     pub initial: Vec<(u16, Expr)>,
     pub feeders: Vec<FeederPlan>,
@@ -148,7 +154,19 @@ impl Script {
             && flow.pacing.is_none()
             && matches!(flow.steps[..], [Op::Call(0)])
             && self.on_start.is_empty()
+            && self.on_stop.is_empty()
+            && self.tells.is_empty()
             && !self.cookies
+    }
+
+    /// The values that a user's variables have at first.
+    #[must_use]
+    pub fn beginning(&self) -> Box<[Value]> {
+        let mut values = vec![Value::Null; self.variables.len()];
+        for (variable, value) in &self.globals {
+            values[usize::from(*variable)] = value.clone();
+        }
+        values.into()
     }
 
     /// Requests to one target that a user makes at once.

@@ -51,7 +51,7 @@ fn plan_of(text: &str, file: &File, files: Files) -> Result<Plan, Vec<Fault>> {
     // Those are looked at below, each with its place.
     scenario.limits.clear();
     let others = vec![vec![ADDRESS]; file.file.targets.len()];
-    let inputs = Inputs { addresses: vec![ADDRESS], others, body: Vec::new(), files };
+    let inputs = Inputs { addresses: vec![ADDRESS], others, files, ..Inputs::default() };
     let plan = plan::compile(&scenario, &inputs).map_err(|error| match error {
         PlanError::File(faults) => faults,
         error => vec![fault_of(&error.to_string())],

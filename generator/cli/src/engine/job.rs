@@ -10,6 +10,7 @@ use brunt_engine::conn::tls::{Identity, Material};
 use brunt_engine::sight::Data;
 use brunt_engine::{Io, Pace, Parts};
 use brunt_loader::timing::Timing;
+use brunt_model::expr::Value;
 use brunt_model::plan::{self, Inputs, Plan, PlanError};
 use brunt_model::scenario::Scenario;
 use brunt_model::script::compile::Files;
@@ -67,6 +68,7 @@ impl Job<'_> {
             addresses: self.inputs.addresses.clone(),
             others: self.inputs.others.clone(),
             files: self.inputs.files.clone(),
+            globals: self.inputs.globals.clone(),
             plan_id: &self.plan.id,
             uses_uring: *io == Io::Uring,
             is_precise: *pace == Pace::Precise,
@@ -93,8 +95,8 @@ pub(super) fn decode(bytes: &[u8], key_log: Arc<dyn KeyLog>) -> Result<(Arc<Plan
     if let Some(proxy) = &mut scenario.proxy {
         proxy.credentials = coded.proxy_credentials;
     }
-    let Coded { addresses, others, files, .. } = coded;
-    let inputs = Inputs { addresses, others, body: body.to_vec(), files };
+    let Coded { addresses, others, files, globals, .. } = coded;
+    let inputs = Inputs { addresses, others, body: body.to_vec(), files, globals };
     let plan = plan::compile(&scenario, &inputs)?;
     if plan.id != coded.plan_id {
         return Err(JobError::OtherPlan);
@@ -131,6 +133,7 @@ struct Coded<'a> {
     addresses: Vec<SocketAddr>,
     others: Vec<Vec<SocketAddr>>,
     files: Files,
+    globals: Vec<(String, Value)>,
     plan_id: &'a str,
     uses_uring: bool,
     is_precise: bool,

@@ -3,6 +3,7 @@
 //! The supervisor does not believe the child: what cannot be is an error, and text is cleaned before it is shown.
 
 use brunt_engine::{EngineError, Finished};
+use brunt_model::expr::Value;
 use brunt_model::codec::{self, CodecError, SPAN_MAX_NS};
 use brunt_model::snapshot::{FIGURE_MAX, Snapshot};
 use brunt_model::units::Nanos;
@@ -59,6 +60,8 @@ pub(super) struct KeyLine<'a> {
 pub(super) struct Shape {
     pub names: usize,
     pub cores: usize,
+    /// Variables whose values are told.
+    pub tells: usize,
 }
 
 #[derive(Debug)]
@@ -114,6 +117,7 @@ pub(super) fn end(finished: &Finished, key_lines_lost: u64) -> Result<Vec<u8>, M
         late_for_connections: finished.late_for_connections,
         stopped: finished.stopped,
         unreachable: finished.unreachable,
+        told: finished.told.clone(),
         key_lines_lost,
     };
     Ok(codec::encode_stats(&finished.total, postcard::to_extend(&coded, vec![END])?)?)
@@ -147,7 +151,7 @@ impl<'a> Message<'a> {
                 let fits = label && content.len() <= KEY_LOG_MAX;
                 if fits { Ok(Self::KeyLog(line)) } else { Err(MessageError::Figure("key log")) }
             }
-            END => CodedEnd::decode(content, shape.names),
+            END => CodedEnd::decode(content, shape),
             FAILED => {
                 let Failure { is_fault, text } = postcard::from_bytes(content)?;
                 Ok(Self::Failed(Failure { is_fault, text: cleaned(&text) }))
@@ -195,12 +199,16 @@ struct CodedEnd {
     late_for_connections: u64,
     stopped: bool,
     unreachable: bool,
+    told: Vec<Value>,
     key_lines_lost: u64,
 }
 
 impl CodedEnd {
-    fn decode<'a>(content: &[u8], names: usize) -> Result<Message<'a>, MessageError> {
+    fn decode<'a>(content: &[u8], shape: Shape) -> Result<Message<'a>, MessageError> {
         let (coded, rest): (Self, _) = postcard::take_from_bytes(content)?;
+        if coded.told.len() > shape.tells {
+            return Err(MessageError::Figure("values"));
+        }
         let counts = [coded.arrivals_in_flight, coded.requests_in_flight, coded.late_for_connections];
         if coded.elapsed.max(coded.load_time).0 > SPAN_MAX_NS {
             return Err(MessageError::Figure("times"));
@@ -209,7 +217,7 @@ impl CodedEnd {
             return Err(MessageError::Figure("counts"));
         }
         let finished = Finished {
-            total: codec::decode_stats(rest, names)?,
+            total: codec::decode_stats(rest, shape.names)?,
             elapsed: coded.elapsed,
             load_time: coded.load_time,
             arrivals_in_flight: coded.arrivals_in_flight,
@@ -217,6 +225,7 @@ impl CodedEnd {
             late_for_connections: coded.late_for_connections,
             stopped: coded.stopped,
             unreachable: coded.unreachable,
+            told: coded.told,
         };
         Ok(Message::End(Box::new(finished), coded.key_lines_lost))
     }
@@ -228,7 +237,7 @@ mod tests {
 
     use super::*;
 
-    const SHAPE: Shape = Shape { names: 1, cores: 2 };
+    const SHAPE: Shape = Shape { names: 1, cores: 2, tells: 2 };
 
     fn finished() -> Finished {
         let mut total = Stats::new(1);
@@ -242,6 +251,7 @@ mod tests {
             late_for_connections: 3,
             stopped: true,
             unreachable: false,
+            told: vec![Value::Null, Value::Text("x".into())],
         }
     }
 
@@ -270,6 +280,7 @@ mod tests {
     #[test]
     fn what_cannot_be_is_refused() {
         let long = Finished { elapsed: Nanos(u64::MAX), ..finished() };
+        let talkative = Finished { told: vec![Value::Null; 3], ..finished() };
         let many = Finished { requests_in_flight: u64::MAX, ..finished() };
         for frame in [
             Vec::new(),
@@ -283,6 +294,7 @@ mod tests {
             key_log(&KeyLine { secret: &[0; 300], ..LINE }).unwrap(),
             end(&long, 0).unwrap(),
             end(&many, 0).unwrap(),
+            end(&talkative, 0).unwrap(),
         ] {
             assert!(Message::decode(&frame, SHAPE).is_err(), "{frame:?}");
         }

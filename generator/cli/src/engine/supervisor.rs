@@ -310,7 +310,11 @@ impl<'a> Run<'a> {
     fn new(job: &'a Job<'a>) -> Self {
         Self {
             job,
-            shape: Shape { names: job.plan.request_names().len(), cores: job.parts.cores.len() },
+            shape: Shape {
+                names: job.plan.request_names().len(),
+                cores: job.parts.cores.len(),
+                tells: job.plan.script.tells.len(),
+            },
             told: Told::default(),
             frames: Frames::new(MESSAGE_MAX),
             timer: Timer::new(job.plan, monotonic()),

@@ -30,7 +30,7 @@ pub(crate) fn plan(flags: &RunFlags) -> Result<Exit, CommandError> {
     let mut asked = resolve::resolve(flags)?;
     let (addresses, others) = addresses::of_all(&asked.target, &asked.others).map_err(CommandError::Lookup)?;
     let files = asked.file.as_mut().map(|file| std::mem::take(&mut file.files)).unwrap_or_default();
-    let inputs = Inputs { addresses, others, body: asked.body, files };
+    let inputs = Inputs { addresses, others, body: asked.body, files, globals: Vec::new() };
     let plan = plan::compile(&asked.scenario, &inputs).map_err(|error| match &asked.file {
         Some(file) => file.blamed(error),
         None => CommandError::Plan(error),

@@ -25,6 +25,9 @@ pub(super) fn render(preview: &Preview, protocol: &str) -> String {
     if preview.on_start.value > 0.0 {
         page.row("on start", &format!("{} a user", requests(preview.on_start)));
     }
+    if preview.on_stop.value > 0.0 {
+        page.row("on stop", &format!("{} a user", requests(preview.on_stop)));
+    }
     page.row("connections", &connections(&preview.load));
     page.row("upload", &upload(preview));
     if preview.warmup_ns > Nanos::ZERO {

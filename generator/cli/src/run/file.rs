@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use brunt_model::plan::PlanError;
 use brunt_model::scenario::file::{self, Body, Fault, File, Located, Part, PartContent, Step};
-use brunt_model::scenario::{HttpSpec, HttpVersion, Scenario, ScriptSource, TlsSpec};
+use brunt_model::scenario::{HttpSpec, HttpVersion, Lifecycle, Scenario, ScriptSource, TlsSpec};
 use brunt_model::script::compile::Files;
 use brunt_model::units::Bytes;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
@@ -51,6 +51,7 @@ pub(crate) fn open(path: &Path, flags: &ScenarioFlags) -> Result<ScenarioFile, C
         tags: flags.tags.clone(),
         exclude_tags: flags.exclude_tags.clone(),
         secrets_in_clear: flags.secrets_in_clear,
+        lifecycle: Lifecycle::Load,
     };
     Ok(ScenarioFile { path: path.to_owned(), file, source, files })
 }

@@ -3,6 +3,7 @@
 pub(crate) mod addresses;
 pub(crate) mod file;
 mod key_log;
+mod once;
 pub(crate) mod progress;
 pub(crate) mod resolve;
 mod secrets;
@@ -16,7 +17,9 @@ mod watch;
 use brunt_engine::{Controls, Finished, Parts, Stop};
 use brunt_model::plan::{Endpoint, Inputs, Plan};
 use brunt_model::report::{Environment, Facts, Report};
+use brunt_model::scenario::Lifecycle;
 
+use self::once::{Done, Once};
 use self::progress::Progress;
 use self::secrets::Sources;
 use self::setup::Prepared;
@@ -34,23 +37,14 @@ use crate::{output, terminal};
 /// Runs the load that the flags ask for and writes its report.
 pub(crate) fn run(flags: &RunFlags) -> Result<Exit, CommandError> {
     let outputs = outputs_or_text(&flags.output.output).map_err(CommandError::Usage)?;
-    let mut asked = resolve::resolve(flags)?;
-    let is_https = asked.has_tls();
-    let tls = tls::load(&flags.tls, is_https, std::env::var_os("SSLKEYLOGFILE"))?;
-    let (addresses, others) = addresses::of_all(&asked.target, &asked.others).map_err(CommandError::Lookup)?;
-    let files = asked.file.as_mut().map(|file| std::mem::take(&mut file.files)).unwrap_or_default();
-    let inputs = Inputs { addresses, others, body: asked.body, files };
-    let prepared = setup::prepare(asked.scenario, &inputs, &flags.engine, tls.material);
-    let mut prepared = prepared.map_err(|error| match (error, &asked.file) {
-        (CommandError::Plan(error), Some(file)) => file.blamed(error),
-        (error, _) => error,
-    })?;
-    let sources = Sources { files: &flags.scenario.secret_file, variable: &|name| std::env::var_os(name) };
-    let values = secrets::resolve(&prepared.plan.script.secrets, &sources)?;
-    prepared.parts.data.secrets = values.into();
-    let wanted = flags.kernel.wanted();
-    kernel::check_targets(&wanted, &prepared.plan).map_err(CommandError::Refused)?;
+    let Ready { prepared, mut inputs, wanted, tls, setup, teardown } = ready(flags)?;
     tls.notices.iter().chain(&prepared.notices).for_each(|notice| terminal::say(notice));
+    if let Some(setup) = setup {
+        match setup.run(&inputs, &wanted)? {
+            Done::With(globals) => inputs.globals = globals,
+            Done::StoppedBy(signal) => return Ok(Exit::by(signal)),
+        }
+    }
 
     let run_id = identity::run_id().map_err(CommandError::system("drawing a run id"))?;
     let progress = Progress::new(&prepared.plan, terminal::is_watched());
@@ -68,15 +62,60 @@ pub(crate) fn run(flags: &RunFlags) -> Result<Exit, CommandError> {
     let mut kernel = Kernel::begin(&wanted, &prepared.plan, cores).map_err(CommandError::Refused)?;
     let (finished, observed, key_lines_lost) =
         execute(&prepared, &inputs, (&mut kernel, &wanted), &controls, (progress, view))?;
+    let signal = if finished.stopped { signals.first() } else { None };
+    drop(signals);
+    let kernel = kernel.end();
+    // What a run took must be given back, whatever became of it.
+    if let Some(Err(error)) = teardown.as_ref().map(|teardown| teardown.run(&inputs, &wanted)) {
+        terminal::say(&format!("warning: {error}"));
+    }
     let key_log = tls.key_log.inspect(|log| log.lose(key_lines_lost));
     key_log.and_then(|log| log.notice()).iter().for_each(|notice| terminal::say(notice));
 
     let Prepared { plan, parts, environment, .. } = prepared;
     let report =
-        judge(&plan, &parts, &finished, observed, kernel.end(), Identity { run_id, started_at }, environment);
+        judge(&plan, &parts, &finished, observed, kernel, Identity { run_id, started_at }, environment);
     let output_failed = output::write_all(&report, &outputs, terminal::is_coloured(flags.output.color));
-    let signal = if finished.stopped { signals.first() } else { None };
     Ok(Ending::of(&report, signal, output_failed).exit())
+}
+
+/// A run of which all is known.
+struct Ready {
+    prepared: Prepared,
+    inputs: Inputs,
+    wanted: Wanted,
+    tls: tls::Loaded,
+    setup: Option<Once>,
+    teardown: Option<Once>,
+}
+
+/// Finds out all that a run needs, so that what is missing is told before anything is sent.
+fn ready(flags: &RunFlags) -> Result<Ready, CommandError> {
+    let mut asked = resolve::resolve(flags)?;
+    let tls = tls::load(&flags.tls, asked.has_tls(), std::env::var_os("SSLKEYLOGFILE"))?;
+    let (addresses, others) = addresses::of_all(&asked.target, &asked.others).map_err(CommandError::Lookup)?;
+    let files = asked.file.as_mut().map(|file| std::mem::take(&mut file.files)).unwrap_or_default();
+    let inputs = Inputs { addresses, others, body: asked.body, files, globals: Vec::new() };
+    let sources = Sources { files: &flags.scenario.secret_file, variable: &|name| std::env::var_os(name) };
+    let once = |lifecycle| match &asked.file {
+        None => Ok(None),
+        Some(file) => {
+            let means = (&flags.engine, tls.material.clone());
+            Once::prepare(lifecycle, (&asked.scenario, &file.file), &inputs, means, &sources)
+        }
+    };
+    let blamed = |error| match (error, &asked.file) {
+        (CommandError::Plan(error), Some(file)) => file.blamed(error),
+        (error, _) => error,
+    };
+    let setup = once(Lifecycle::Setup).map_err(blamed)?;
+    let teardown = once(Lifecycle::Teardown).map_err(blamed)?;
+    let mut prepared =
+        setup::prepare(asked.scenario.clone(), &inputs, &flags.engine, tls.material.clone()).map_err(blamed)?;
+    prepared.parts.data.secrets = secrets::resolve(&prepared.plan.script.secrets, &sources)?.into();
+    let wanted = flags.kernel.wanted();
+    kernel::check_targets(&wanted, &prepared.plan).map_err(CommandError::Refused)?;
+    Ok(Ready { prepared, inputs, wanted, tls, setup, teardown })
 }
 
 /// Runs the engine in a child and follows it. Returns the number of lines of the key log that were lost, too.

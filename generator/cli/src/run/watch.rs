@@ -194,6 +194,7 @@ impl Watch {
             late_for_connections: 0,
             stopped,
             unreachable: false,
+            told: Vec::new(),
         };
         let counted = finished.load_time;
         let fault = format!(

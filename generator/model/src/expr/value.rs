@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::units::{NANOS_PER_SECOND, Nanos};
 
 /// The longest text that an expression can result in, in bytes: variables are kept for each user, so that a
@@ -10,7 +12,7 @@ use crate::units::{NANOS_PER_SECOND, Nanos};
 pub(super) const TEXT_MAX: usize = 1 << 20;
 
 /// What an expression results in.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Value {
     /// There is no answer.
     Null,

@@ -3,16 +3,24 @@
 use url::Url;
 
 use super::{BACKLOG_MAX, CONNECTIONS_MAX, DURATION_MAX, Inputs, Load, PlanError, TARGETS_MAX, parse_url};
-use crate::scenario::file::{self, Fault, File, Iterations, LimitSpec, Located, Phase, PhaseShape, Place};
-use crate::scenario::{HttpVersion, LoadSpec, Scenario, ScriptSource};
+use crate::scenario::file::{self, FAULTS_MAX, Fault, File, Iterations, LimitSpec, Located, Phase, PhaseShape, Place};
+use crate::scenario::{HttpVersion, Lifecycle, LoadSpec, Scenario, ScriptSource};
 use crate::schedule::{Arrivals, STEPS_MAX, Schedule, Shape};
 use crate::script::Script;
-use crate::script::compile::{Frame, compile};
+use crate::script::compile::{Files, Frame, compile};
 use crate::units::{Nanos, Rate};
 use crate::users::Users;
 
 /// Connections that an open load of flows may grow to, unless it says otherwise.
 const OPEN_CONNECTIONS: u32 = 10_000;
+
+/// The load of a run's setup and of its teardown.
+const ONE_USER: Load = Load::Closed {
+    connections: 1,
+    requests: Some(1),
+    duration: Some(Nanos::from_secs(60)),
+    shape: None,
+};
 
 /// What a file adds to a plan.
 pub(super) struct OfFile {
@@ -40,20 +48,45 @@ pub(super) fn of_file(
         compressed: scenario.http.compressed,
         redirects: scenario.http.redirects,
         secrets_in_clear: source.secrets_in_clear,
+        lifecycle: source.lifecycle,
+        globals: &inputs.globals,
         tags: &source.tags,
         exclude_tags: &source.exclude_tags,
     };
-    let script = compile(&file, frame, &inputs.files);
-    let load =
-        if scenario.load.names_a_load() { Ok(None) } else { load(&file, &scenario.load, scenario.seed) };
+    let script = compile_all(&file, frame, &inputs.files);
+    let load = match source.lifecycle {
+        Lifecycle::Load if scenario.load.names_a_load() => Ok(None),
+        Lifecycle::Load => load(&file, &scenario.load, scenario.seed),
+        Lifecycle::Setup | Lifecycle::Teardown => Ok(Some((ONE_USER, Nanos::ZERO))),
+    };
+    let limits = if source.lifecycle == Lifecycle::Load { file.limits } else { Vec::new() };
     match (script, load) {
-        (Ok(script), Ok(load)) => Ok(OfFile { script, load, limits: file.limits, others }),
+        (Ok(script), Ok(load)) => Ok(OfFile { script, load, limits, others }),
         (script, load) => {
             let mut faults: Vec<_> = script.err().into_iter().chain(load.err()).flatten().collect();
             faults.sort_by_key(|fault| fault.at);
             Err(PlanError::File(faults))
         }
     }
+}
+
+/// Compiles what is to be run; what is run before or after it may be wrong too.
+fn compile_all(file: &File, frame: Frame<'_>, files: &Files) -> Result<Script, Vec<Fault>> {
+    let script = compile(file, frame, files);
+    let others = [(Lifecycle::Setup, &file.setup), (Lifecycle::Teardown, &file.teardown)];
+    let mut faults = Vec::new();
+    for (lifecycle, _) in others.into_iter().filter(|(other, steps)| *other != frame.lifecycle && !steps.is_empty()) {
+        faults.extend(compile(file, Frame { lifecycle, ..frame }, files).err().into_iter().flatten());
+    }
+    if faults.is_empty() {
+        return script;
+    }
+    faults.extend(script.err().into_iter().flatten());
+    // What they have in common is told by each.
+    faults.sort_by(|a, b| (a.at, &a.what).cmp(&(b.at, &b.what)));
+    faults.dedup();
+    faults.truncate(FAULTS_MAX);
+    Err(faults)
 }
 
 /// The further targets of a file.

@@ -37,9 +37,10 @@ pub struct Preview {
     pub endpoints: Vec<String>,
     pub load: LoadPreview,
     pub flows: Vec<FlowPreview>,
-    /// Requests of each user before its first iteration.
+    /// Requests of each user before its first iteration, and after its last.
     pub on_start: Estimate,
-    /// Requests of the whole run without those of `on_start`, where the number of iterations is known.
+    pub on_stop: Estimate,
+    /// Requests of the whole run without those, where the number of iterations is known.
     pub requests: Option<Estimate>,
     pub upload: Upload,
     pub warmup_ns: Nanos,
@@ -125,6 +126,7 @@ impl Preview {
             endpoints: plan.endpoints.iter().map(ToString::to_string).collect(),
             flows,
             on_start: calls(&plan.script, &plan.script.on_start).0,
+            on_stop: calls(&plan.script, &plan.script.on_stop).0,
             requests: iterations.map(|iterations| iterations.times(requests)),
             upload: Upload { iteration, per_second_at_peak: is_open.then(|| peak.times(iteration)) },
             load,

@@ -40,6 +40,18 @@ pub struct ScriptSource {
     pub exclude_tags: Vec<String>,
     /// Secrets may go to other hosts without TLS.
     pub secrets_in_clear: bool,
+    pub lifecycle: Lifecycle,
+}
+
+/// What of a scenario a run is.
+#[derive(Copy, Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+pub enum Lifecycle {
+    /// One user takes the steps of `setup`, before all others.
+    Setup,
+    #[default]
+    Load,
+    /// One user takes the steps of `teardown`, after all others.
+    Teardown,
 }
 
 impl Scenario {

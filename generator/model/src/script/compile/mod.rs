@@ -20,6 +20,7 @@ use super::{FeederPlan, Flow, Script, Span, VARIABLES_MAX};
 use crate::expr::{self, Expr, ExprError, Stage, Template, Value};
 use crate::feeder::Table;
 use crate::request::digest;
+use crate::scenario::Lifecycle;
 use crate::scenario::file::{self, FAULTS_MAX, Fault, File, Located, Place, Scalar};
 
 /// Files that a scenario names, by the name that it gives them.
@@ -42,6 +43,9 @@ pub struct Frame<'a> {
     pub redirects: Option<u32>,
     /// Secrets may go to other hosts without TLS.
     pub secrets_in_clear: bool,
+    pub lifecycle: Lifecycle,
+    /// What the setup of the run found out.
+    pub globals: &'a [(String, Value)],
     /// Flows and requests with one of these tags only; empty means all.
     pub tags: &'a [String],
     /// None with one of these.
@@ -95,8 +99,17 @@ impl<'a> Compiler<'a> {
         for (at, what) in self.left_out() {
             self.fault(at, format!("{what} cannot be run yet"), "leave it out");
         }
-        let on_start = self.steps(&self.file.on_start, &[]);
-        let flows: Vec<_> = self.file.flows.iter().filter_map(|(name, flow)| self.flow(name, flow)).collect();
+        let is_load = self.frame.lifecycle == Lifecycle::Load;
+        let once = |steps: &'a [Located<file::Step>]| if is_load { steps } else { &[] };
+        let on_start = self.steps(once(&self.file.on_start), &[]);
+        let on_stop = self.steps(once(&self.file.on_stop), &[]);
+        let flows = match self.frame.lifecycle {
+            Lifecycle::Setup => vec![self.of_run("setup", &self.file.setup)],
+            Lifecycle::Load => {
+                self.file.flows.iter().filter_map(|(name, flow)| self.flow(name, flow)).collect()
+            }
+            Lifecycle::Teardown => vec![self.of_run("teardown", &self.file.teardown)],
+        };
         if self.faults.is_empty() && !flows.iter().any(|flow| flow.weight > 0) {
             let mend = "add one under `flows:`, with a weight above 0 and the tags that are asked for";
             self.fault(Place { line: 1, column: 1 }, "there is no flow to run", mend);
@@ -111,7 +124,10 @@ impl<'a> Compiler<'a> {
             calls: std::mem::take(&mut self.calls),
             flows,
             on_start,
+            on_stop,
             variables: self.names.variables().to_vec(),
+            globals: self.globals(),
+            tells: self.tells(),
             initial,
             feeders,
             secrets: self.names.secrets(),
@@ -126,9 +142,6 @@ impl<'a> Compiler<'a> {
             (file.http.tls.ca.as_ref().map(|file| file.at), "`ca` (give --cacert)"),
             (file.http.tls.cert.as_ref().map(|file| file.at), "`cert` (give --cert)"),
             (file.http.tls.key.as_ref().map(|file| file.at), "`key` (give --key)"),
-            (file.on_stop.first().map(|step| step.at), "`on_stop`"),
-            (file.setup.first().map(|step| step.at), "`setup`"),
-            (file.teardown.first().map(|step| step.at), "`teardown`"),
         ];
         places.into_iter().filter_map(|(at, what)| at.map(|at| (at, what))).collect()
     }
@@ -241,6 +254,29 @@ impl<'a> Compiler<'a> {
             ends_on_error: flow.on_error == file::OnError::End,
             steps,
         })
+    }
+
+    /// The steps of a user that does something for the whole run; what tags are asked for is of no matter to it.
+    fn of_run(&mut self, name: &str, steps: &[Located<file::Step>]) -> Flow {
+        (self.frame.tags, self.frame.exclude_tags) = (&[], &[]);
+        let steps = self.steps(steps, &[]);
+        Flow { name: name.to_owned(), weight: 1, pacing: None, ends_on_error: true, steps }
+    }
+
+    fn globals(&self) -> Vec<(u16, Value)> {
+        let known = |(name, value): &(String, Value)| Some((self.names.variable(name)?, value.clone()));
+        self.frame.globals.iter().filter_map(known).collect()
+    }
+
+    fn tells(&self) -> Vec<u16> {
+        let of_setup = match self.frame.lifecycle {
+            Lifecycle::Setup => steps::assigned_by(&self.file.setup),
+            Lifecycle::Load | Lifecycle::Teardown => Vec::new(),
+        };
+        let mut tells: Vec<_> = of_setup.iter().filter_map(|name| self.names.variable(&name.value)).collect();
+        tells.sort_unstable();
+        tells.dedup();
+        tells
     }
 
     /// Of flows and requests those with the tags that are asked for; a request of a flow that was asked for is too.

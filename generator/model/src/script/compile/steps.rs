@@ -229,6 +229,13 @@ pub(super) fn assigned(file: &File) -> Vec<&Name> {
     names
 }
 
+/// The names that steps give values to.
+pub(super) fn assigned_by(steps: &[Located<Step>]) -> Vec<&Name> {
+    let mut names = Vec::new();
+    assigned_in(steps, &mut names);
+    names
+}
+
 /// The reader bounds how deep steps nest.
 fn assigned_in<'f>(steps: &'f [Located<Step>], names: &mut Vec<&'f Name>) {
     for step in steps {

@@ -19,6 +19,8 @@ const fn frame<'a>(target: &'a Url, others: &'a [(String, Url)]) -> Frame<'a> {
         compressed: false,
         redirects: None,
         secrets_in_clear: false,
+        lifecycle: Lifecycle::Load,
+        globals: &[],
         tags: &[],
         exclude_tags: &[],
     }
