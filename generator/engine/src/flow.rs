@@ -392,9 +392,8 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             return false;
         }
         if self.users.is_busy(lane) && self.users.get(lane).under_way == 0 {
-            if !self.is_cut_off() || self.users.get(lane).part == Part::Stop {
-                self.go_on(lane, Job::begun_at(now), now);
-            } else if self.begin_stop(lane) {
+            let goes_on = !self.is_cut_off() || self.users.get(lane).part == Part::Stop;
+            if goes_on || self.begin_stop(lane) {
                 self.go_on(lane, Job::begun_at(now), now);
             }
         }

@@ -117,7 +117,8 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         let kept = self.conns[self.lanes.conn(id).index()].link.kept(self.lanes.within(id));
         let asked = fields(kept.head).filter(|(name, _)| name.eq_ignore_ascii_case(b"www-authenticate"));
         let Some(challenge) = Challenge::choose(asked.map(|(_, value)| value)) else { return false };
-        self.users.get(self.lanes.home(id)).memory.challenged = Some(Box::new(Challenged { challenge, count: 0 }));
+        self.users.get(self.lanes.home(id)).memory.challenged =
+            Some(Box::new(Challenged { challenge, count: 0 }));
         if self.fill(id, now).is_err() {
             return false;
         }

@@ -266,8 +266,7 @@ impl Lanes {
 
     fn first(&self, connections: u32, lanes: u32) -> impl Iterator<Item = LaneId> + use<> {
         let shift = self.shift;
-        (0..lanes)
-            .flat_map(move |lane| (0..connections).map(move |conn| LaneId((conn << shift) + lane)))
+        (0..lanes).flat_map(move |lane| (0..connections).map(move |conn| LaneId((conn << shift) + lane)))
     }
 
     #[inline(always)]

@@ -34,11 +34,7 @@ pub(crate) struct Memory {
 
 impl Memory {
     pub(crate) fn new(script: &Script) -> Self {
-        Self {
-            variables: script.beginning(),
-            rows: vec![0; script.feeders.len()].into(),
-            ..Self::default()
-        }
+        Self { variables: script.beginning(), rows: vec![0; script.feeders.len()].into(), ..Self::default() }
     }
 
     /// A user that was never there.

@@ -656,8 +656,8 @@ mod tests {
             ("http://[", None),
             ("", None),
         ] {
-            let got =
-                Plan::redirect(plan.script.first(), &plan.target().url, 302, location.as_bytes()).map(|(url, _)| url);
+            let got = Plan::redirect(plan.script.first(), &plan.target().url, 302, location.as_bytes())
+                .map(|(url, _)| url);
             assert_eq!(got.as_deref(), want, "{location}");
         }
     }

@@ -3,8 +3,8 @@
 //! The supervisor does not believe the child: what cannot be is an error, and text is cleaned before it is shown.
 
 use brunt_engine::{EngineError, Finished};
-use brunt_model::expr::Value;
 use brunt_model::codec::{self, CodecError, SPAN_MAX_NS};
+use brunt_model::expr::Value;
 use brunt_model::snapshot::{FIGURE_MAX, Snapshot};
 use brunt_model::units::Nanos;
 use serde::{Deserialize, Serialize};

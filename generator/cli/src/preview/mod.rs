@@ -28,7 +28,8 @@ pub(crate) fn plan(flags: &RunFlags) -> Result<Exit, CommandError> {
     let outputs = outputs_or_text(&flags.output.output).map_err(CommandError::Usage)?;
     check_formats(&outputs)?;
     let mut asked = resolve::resolve(flags)?;
-    let (addresses, others) = addresses::of_all(&asked.target, &asked.others).map_err(CommandError::Lookup)?;
+    let (addresses, others) =
+        addresses::of_all(&asked.target, &asked.others).map_err(CommandError::Lookup)?;
     let files = asked.file.as_mut().map(|file| std::mem::take(&mut file.files)).unwrap_or_default();
     let inputs = Inputs { addresses, others, body: asked.body, files, globals: Vec::new() };
     let plan = plan::compile(&asked.scenario, &inputs).map_err(|error| match &asked.file {

@@ -93,7 +93,8 @@ struct Ready {
 fn ready(flags: &RunFlags) -> Result<Ready, CommandError> {
     let mut asked = resolve::resolve(flags)?;
     let tls = tls::load(&flags.tls, asked.has_tls(), std::env::var_os("SSLKEYLOGFILE"))?;
-    let (addresses, others) = addresses::of_all(&asked.target, &asked.others).map_err(CommandError::Lookup)?;
+    let (addresses, others) =
+        addresses::of_all(&asked.target, &asked.others).map_err(CommandError::Lookup)?;
     let files = asked.file.as_mut().map(|file| std::mem::take(&mut file.files)).unwrap_or_default();
     let inputs = Inputs { addresses, others, body: asked.body, files, globals: Vec::new() };
     let sources = Sources { files: &flags.scenario.secret_file, variable: &|name| std::env::var_os(name) };
@@ -110,8 +111,8 @@ fn ready(flags: &RunFlags) -> Result<Ready, CommandError> {
     };
     let setup = once(Lifecycle::Setup).map_err(blamed)?;
     let teardown = once(Lifecycle::Teardown).map_err(blamed)?;
-    let mut prepared =
-        setup::prepare(asked.scenario.clone(), &inputs, &flags.engine, tls.material.clone()).map_err(blamed)?;
+    let mut prepared = setup::prepare(asked.scenario.clone(), &inputs, &flags.engine, tls.material.clone())
+        .map_err(blamed)?;
     prepared.parts.data.secrets = secrets::resolve(&prepared.plan.script.secrets, &sources)?.into();
     let wanted = flags.kernel.wanted();
     kernel::check_targets(&wanted, &prepared.plan).map_err(CommandError::Refused)?;

@@ -8,9 +8,9 @@ use brunt_engine::{Controls, Finished};
 use brunt_model::expr::Value;
 use brunt_model::outcome::ErrorKind;
 use brunt_model::plan::{Inputs, Plan};
-use brunt_model::snapshot::{RequestStats, STATUS_LOWEST};
 use brunt_model::scenario::file::{File, Located, Step};
 use brunt_model::scenario::{Lifecycle, Scenario};
+use brunt_model::snapshot::{RequestStats, STATUS_LOWEST};
 
 use super::progress::Progress;
 use super::secrets::{self, Sources};
@@ -77,7 +77,8 @@ impl Once {
         if finished.stopped {
             return Ok(Done::StoppedBy(signals.first()));
         }
-        let fail = |why| CommandError::Once { name: self.name, why, unreachable: finished.unreachable };
+        let unreachable = finished.total.all_requests().answers() == 0;
+        let fail = |why| CommandError::Once { name: self.name, why, unreachable };
         if let Some(fault) = observed.fault {
             return Err(fail(fault));
         }
@@ -97,8 +98,10 @@ impl Once {
 fn why(plan: &Plan, finished: &Finished) -> String {
     let of = |(name, stats): (&String, &RequestStats)| {
         let kinds = ErrorKind::ALL.iter();
-        let kinds: Vec<_> = kinds.filter(|kind| stats.errors[kind.index()] > 0).map(|kind| kind.name()).collect();
-        let statuses = (STATUS_LOWEST..).zip(&stats.statuses).filter(|(_, count)| **count > 0).map(|(status, _)| status);
+        let kinds: Vec<_> =
+            kinds.filter(|kind| stats.errors[kind.index()] > 0).map(|kind| kind.name()).collect();
+        let statuses =
+            (STATUS_LOWEST..).zip(&stats.statuses).filter(|(_, count)| **count > 0).map(|(status, _)| status);
         let statuses: Vec<u16> = statuses.filter(|status| *status >= 400).collect();
         let status = statuses.first().map_or(String::new(), |status| format!(" {status}"));
         (!kinds.is_empty()).then(|| format!("{name}: {}{status}", kinds.join(", ")))

@@ -17,7 +17,9 @@ use super::target::{self, Target};
 use crate::error::CommandError;
 use crate::flags::proxy::ProxyUrl;
 use crate::flags::values::Credentials;
-use crate::flags::{ArrivalsChoice, ConnectionFlags, LoadFlags, ProtocolFlags, RequestFlags, RunFlags, TlsFlags};
+use crate::flags::{
+    ArrivalsChoice, ConnectionFlags, LoadFlags, ProtocolFlags, RequestFlags, RunFlags, TlsFlags,
+};
 
 /// A body is rendered into every connection's send; past this it belongs into another tool.
 const BODY_MAX: Bytes = Bytes::from_mib(64);

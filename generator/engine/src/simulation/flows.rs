@@ -1,6 +1,6 @@
 //! Runs of users with flows of several requests, waits and ways, in the simulated network.
 
-use brunt_model::expr::{Escape, Expr, Stage};
+use brunt_model::expr::{Escape, Expr, Stage, Value};
 use brunt_model::plan::{Endpoint, Target};
 use brunt_model::script::call::{Call, Draft, Piece};
 use brunt_model::script::{Flow, Op, Span};
@@ -128,7 +128,8 @@ fn requests_at_once_have_connections_or_streams_of_their_own() {
             (s.load.rate, s.load.connections) = (rate.map(Rate::per_second), Some(4));
             s.load.max_connections = rate.map(|_| 4);
         });
-        let manners = if streams.is_some() { h2::manners(sim_h2::Manners::PERFECT) } else { Manners::PERFECT };
+        let manners =
+            if streams.is_some() { h2::manners(sim_h2::Manners::PERFECT) } else { Manners::PERFECT };
         let outcome = simulate(1, &plan, manners);
         let (counters, ended) = (outcome.end.total.counters, ended(&outcome));
         assert_eq!(counters.failed, 0, "{at_once} {streams:?} {rate:?}");
@@ -182,6 +183,58 @@ fn thinking_is_waited_for_and_is_nobodys_delay() {
     assert!(total.all_requests().response().max() < 20 * MS, "nobody waits for a user that thinks");
 }
 
+/// A flow, with the second request once before and the third once after all iterations of a user.
+fn framed(steps: Vec<Op>, change: impl FnOnce(&mut Scenario)) -> Arc<Plan> {
+    let mut plan = Arc::unwrap_or_clone(scripted(vec![flow(1, steps)], change));
+    plan.script.on_start = vec![Op::Call(1)];
+    plan.script.on_stop = vec![Op::Think(span(1, 20)), Op::Call(2)];
+    Arc::new(plan)
+}
+
+#[test]
+fn each_user_does_once_what_comes_first_and_last() {
+    let check = |steps: Vec<Op>, manners, change: &dyn Fn(&mut Scenario), users| {
+        let outcome = simulate(1, &framed(steps, change), manners);
+        let ended = ended(&outcome);
+        assert_eq!(ended[1..], [users, users], "{ended:?} {:?}", outcome.end.total.counters);
+        (ended[0], outcome)
+    };
+    let busy = || vec![Op::Call(0)];
+    let (iterations, _) = check(busy(), Manners::PERFECT, &|_| {}, 8);
+    assert!(iterations > 1_000, "{iterations}");
+    let thinking = vec![Op::Call(0), Op::Think(span(60_000, 60_000))];
+    let (_, outcome) = check(thinking, Manners::PERFECT, &|_| {}, 8);
+    assert!(outcome.ended_at < 3_200 * MS, "nobody is waited for but the last: {}", outcome.ended_at);
+    assert_eq!(outcome.end.arrivals_in_flight, 8, "their iterations were cut off");
+    let counted = |s: &mut Scenario| s.load.requests = Some(100);
+    assert_eq!(check(busy(), Manners::PERFECT, &counted, 8).0, 100);
+    let open = |s: &mut Scenario| s.load.rate = Some(Rate::per_second(50));
+    let (iterations, outcome) = check(busy(), Manners::PERFECT, &open, 150);
+    assert_eq!((iterations, outcome.end.total.counters.finished), (150, 150), "an arrival is a user");
+    for seed in 0..20 {
+        let outcome = simulate(seed, &framed(busy(), |_| {}), ROUGH);
+        assert!(ended(&outcome)[2] <= 8, "seed {seed}: nobody comes twice to the end");
+    }
+}
+
+#[test]
+fn what_is_to_be_told_is_told_by_the_first_user() {
+    let of = |text: usize| {
+        let steps = vec![Op::Set(0, constant("7")), Op::Call(0)];
+        let mut plan = Arc::unwrap_or_clone(scripted(vec![flow(1, steps)], |s| s.load.requests = Some(1)));
+        plan.script.variables = vec!["number".to_owned(), "global".to_owned()];
+        plan.script.globals = vec![(1, Value::Text("x".repeat(text).into()))];
+        plan.script.tells = vec![0, 1];
+        simulate(1, &Arc::new(plan), Manners::PERFECT).end.told
+    };
+    assert_eq!(of(3), [Value::Int(7), Value::Text("xxx".into())]);
+    assert_eq!(of(2 << 20), [], "what is too long is not told");
+}
+
+fn constant(source: &str) -> Expr {
+    Expr::compile(source, &NoNames, Stage::Request).unwrap()
+}
+
 #[test]
 fn pacing_keeps_iterations_apart() {
     let paced = Flow { pacing: Some(span(200, 200)), ..flow(1, vec![Op::Call(0)]) };
@@ -213,7 +266,7 @@ fn requests_that_cannot_be_made_fail_one_after_the_other() {
             s.load.rate = rate.map(Rate::per_second);
             s.load.max_connections = rate.map(|_| 4);
         }));
-        let missing = Expr::compile("null + 1", &NoNames, Stage::Request).unwrap();
+        let missing = constant("null + 1");
         let piece = Piece::Slot(missing, Escape::None);
         plan.script.calls[0].draft = Some(Draft {
             head: vec![piece],

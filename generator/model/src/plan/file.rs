@@ -3,7 +3,9 @@
 use url::Url;
 
 use super::{BACKLOG_MAX, CONNECTIONS_MAX, DURATION_MAX, Inputs, Load, PlanError, TARGETS_MAX, parse_url};
-use crate::scenario::file::{self, FAULTS_MAX, Fault, File, Iterations, LimitSpec, Located, Phase, PhaseShape, Place};
+use crate::scenario::file::{
+    self, FAULTS_MAX, Fault, File, Iterations, LimitSpec, Located, Phase, PhaseShape, Place,
+};
 use crate::scenario::{HttpVersion, Lifecycle, LoadSpec, Scenario, ScriptSource};
 use crate::schedule::{Arrivals, STEPS_MAX, Schedule, Shape};
 use crate::script::Script;
@@ -15,12 +17,8 @@ use crate::users::Users;
 const OPEN_CONNECTIONS: u32 = 10_000;
 
 /// The load of a run's setup and of its teardown.
-const ONE_USER: Load = Load::Closed {
-    connections: 1,
-    requests: Some(1),
-    duration: Some(Nanos::from_secs(60)),
-    shape: None,
-};
+const ONE_USER: Load =
+    Load::Closed { connections: 1, requests: Some(1), duration: Some(Nanos::from_secs(60)), shape: None };
 
 /// What a file adds to a plan.
 pub(super) struct OfFile {
@@ -75,7 +73,9 @@ fn compile_all(file: &File, frame: Frame<'_>, files: &Files) -> Result<Script, V
     let script = compile(file, frame, files);
     let others = [(Lifecycle::Setup, &file.setup), (Lifecycle::Teardown, &file.teardown)];
     let mut faults = Vec::new();
-    for (lifecycle, _) in others.into_iter().filter(|(other, steps)| *other != frame.lifecycle && !steps.is_empty()) {
+    for (lifecycle, _) in
+        others.into_iter().filter(|(other, steps)| *other != frame.lifecycle && !steps.is_empty())
+    {
         faults.extend(compile(file, Frame { lifecycle, ..frame }, files).err().into_iter().flatten());
     }
     if faults.is_empty() {

@@ -90,4 +90,3 @@ fn proxy(scenario: &Scenario, url: &Url) -> Result<Option<Proxy>, PlanError> {
         credentials: spec.credentials.clone(),
     }))
 }
-

@@ -36,7 +36,8 @@ impl<'a> Compiler<'a> {
         // Credentials for all requests are for the target of the file, and for nobody else.
         let of_file = self.file.http.auth.as_ref().filter(|_| number == 0);
         let auth = request.auth.as_ref().or(of_file).map(|auth| &auth.value);
-        let fields = self.fields(request, (base, auth), body.as_ref().and_then(|body| body.content_type.as_deref()));
+        let fields =
+            self.fields(request, (base, auth), body.as_ref().and_then(|body| body.content_type.as_deref()));
         let signer = auth.and_then(|auth| self.signer(auth));
         let checks = self.checks(&request.check);
         let saves = self.saves(&request.save);
@@ -47,7 +48,8 @@ impl<'a> Compiler<'a> {
         let name = self.label(request, label, tags);
         let body = body.unwrap_or_default();
         let has_body = !body.pieces.is_empty() || matches!(request.method.as_str(), "POST" | "PUT" | "PATCH");
-        let draft = Draft { signer, ..self.draft((&request.method, base), target, fields, body.pieces, has_body) };
+        let draft =
+            Draft { signer, ..self.draft((&request.method, base), target, fields, body.pieces, has_body) };
         let made = self.made(&request.method, &self.labels[usize::from(name)], &draft);
         if made.0.head_len > REQUEST_HEAD_MAX {
             self.fault(
@@ -329,8 +331,7 @@ impl<'a> Compiler<'a> {
         let one = |bytes: &[u8]| vec![Piece::Literal(bytes.into())];
         if self.frame.multiplexed {
             let host = fields.iter().find(|(name, _)| name.eq_ignore_ascii_case("host"));
-            let authority =
-                host.map_or_else(|| one(authority(base).as_bytes()), |(_, value)| value.clone());
+            let authority = host.map_or_else(|| one(authority(base).as_bytes()), |(_, value)| value.clone());
             let mut list = vec![
                 (":method".to_owned(), one(method.as_bytes())),
                 (":scheme".to_owned(), one(scheme)),

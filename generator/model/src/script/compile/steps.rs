@@ -108,12 +108,7 @@ impl Compiler<'_> {
     }
 
     /// Requests made at once: of those to the same target each has a connection, or a stream, of its own.
-    fn parallel(
-        &mut self,
-        step: &Located<Step>,
-        requests: &[Located<file::Request>],
-        block: &mut Block<'_>,
-    ) {
+    fn parallel(&mut self, step: &Located<Step>, requests: &[Located<file::Request>], block: &mut Block<'_>) {
         let first = self.calls.len();
         for request in requests {
             self.call(&request.value, request.at, block.tags);

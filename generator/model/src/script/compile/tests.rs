@@ -249,15 +249,22 @@ fn tags_choose_what_is_run() {
 
 /// The other target's calls: which of them goes where, on which way, under which name, with which host.
 fn spread(steps: &str) -> Result<Vec<(u16, u16, String, String)>, String> {
-    let text = format!("target: https://shop.test/v1\nhttp: {{auth: {{bearer: for-shop}}}}\n\
-                        flows:\n  f:\n{steps}");
+    let text = format!(
+        "target: https://shop.test/v1\nhttp: {{auth: {{bearer: for-shop}}}}\n\
+                        flows:\n  f:\n{steps}"
+    );
     let file = file::read(&text).map_err(|faults| faults[0].to_string())?;
     let others = [("api".to_owned(), Url::parse("https://api.test:8443/v2/").unwrap())];
     let target = Url::parse("https://shop.test/v1").unwrap();
-    let script = compile(&file, frame(&target, &others), &Files::new()).map_err(|faults| faults[0].to_string())?;
+    let script =
+        compile(&file, frame(&target, &others), &Files::new()).map_err(|faults| faults[0].to_string())?;
     let of = |call: &Call| {
         let head = String::from_utf8_lossy(&call.request.wire).into_owned();
-        assert_eq!(head.contains("for-shop"), call.target == 0, "credentials are for the file's target alone");
+        assert_eq!(
+            head.contains("for-shop"),
+            call.target == 0,
+            "credentials are for the file's target alone"
+        );
         let host = head.lines().find_map(|line| line.strip_prefix("Host: ")).unwrap().to_owned();
         (call.target, call.way, script.names[usize::from(call.name)].clone(), host)
     };

@@ -1,0 +1,138 @@
+//! What is done once for a user or for the run, what is done at once, and where it goes.
+
+use brunt_tests::recorder::{Recorder, Seen, answer};
+use brunt_tests::turn;
+
+use crate::{Folder, IO};
+
+/// A token for whoever logs in, and what is asked for.
+fn shop(seen: &Seen) -> String {
+    match seen.asked() {
+        "POST /login" => answer(200, &[], r#"{"token": "t-7", "count": 3}"#),
+        "GET /none" => answer(404, &[], ""),
+        _ => answer(200, &[], "{}"),
+    }
+}
+
+/// Of all requests the targets, in order.
+fn asked(server: &Recorder) -> Vec<String> {
+    server.seen().iter().map(|seen| seen.asked().to_owned()).collect()
+}
+
+const LIVES: &str = "
+setup:
+  - {post: /login, check: [status == 200], save: {token: 'json(\"$.token\")', count: 'json(\"$.count\")'}}
+  - set: {doubled: count * 2}
+on_start: [{get: \"/start/{{ token }}\"}]
+on_stop: [{get: \"/stop/{{ token }}\"}]
+teardown: [{get: \"/end/{{ token }}/{{ doubled }}\"}]
+flows: {a: [{get: \"/a/{{ token }}/{{ doubled + 1 }}\"}]}
+";
+
+#[test]
+fn setup_comes_first_and_teardown_last() {
+    let _turn = turn();
+    for io in IO {
+        let server = Recorder::start(shop);
+        let scenario = format!("target: {}\n{LIVES}", server.target());
+        let folder = Folder::new(&scenario, &[]);
+        let measured = folder.run(&format!("-c 3 -n 7 --io {io}")).json();
+        let mut all = asked(&server);
+        assert_eq!(all.remove(0), "POST /login");
+        assert_eq!(all.pop().as_deref(), Some("GET /end/t-7/6"), "integers stay integers");
+        let count = |line: &str| all.iter().filter(|asked| *asked == line).count();
+        let counts = ["GET /start/t-7", "GET /a/t-7/7", "GET /stop/t-7"].map(count);
+        assert_eq!((counts, all.len()), ([3, 7, 3], 13), "{all:?}");
+        let first_stop = all.iter().position(|asked| asked == "GET /stop/t-7").unwrap();
+        assert!(all[first_stop..].iter().all(|asked| asked != "GET /a/t-7/7"), "{all:?}");
+        measured.expect_errors(&[]);
+        assert_eq!(measured.json["totals"]["started"], 13, "what is done once for the run is not measured");
+    }
+}
+
+#[test]
+fn a_setup_that_fails_is_the_end() {
+    let _turn = turn();
+    let server = Recorder::start(shop);
+    let check = |setup: &str, code: i32, told: &str, sent: &[&str]| {
+        let before = server.seen().len();
+        let scenario =
+            format!("target: {}\nsetup: [{setup}]\nflows: {{a: [{{get: /a}}]}}\n", server.target());
+        let ended = Folder::new(&scenario, &[]).run("-c 1 -n 1").run();
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(code), ""), "{setup}: {}", ended.stderr);
+        assert!(ended.stderr.contains(told), "{setup}: {}", ended.stderr);
+        assert_eq!(&asked(&server)[before..], sent, "{setup}");
+    };
+    check("{get: /none}, {get: /b}", 5, "setup failed: GET /none: status 404", &["GET /none"]);
+    check("{get: /c, save: {x: 'json(\"$.none\")'}}", 5, "setup failed: GET /c: extract_failed", &["GET /c"]);
+    check("{get: /d, check: [body.size > 9]}", 5, "setup failed: GET /d: check_failed", &["GET /d"]);
+    let nobody = "target: http://127.0.0.1:1\nsetup: [{get: /}]\nflows: {a: [{get: /a}]}\n";
+    let ended = Folder::new(nobody, &[]).run("-c 1 -n 1").run();
+    assert_eq!(ended.code, Some(7), "{}", ended.stderr);
+    assert!(ended.stderr.contains("setup failed: GET /: connect_refused"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_teardown_that_fails_is_told_and_changes_nothing() {
+    let _turn = turn();
+    let server = Recorder::start(shop);
+    let scenario =
+        format!("target: {}\nteardown: [{{get: /none}}]\nflows: {{a: [{{get: /a}}]}}\n", server.target());
+    let ended = Folder::new(&scenario, &[]).run("-c 1 -n 2").run();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(ended.stderr.contains("warning: teardown failed: GET /none: status 404"), "{}", ended.stderr);
+    assert_eq!(asked(&server), ["GET /a", "GET /a", "GET /none"]);
+}
+
+#[test]
+fn what_the_end_needs_is_missed_at_the_beginning() {
+    let _turn = turn();
+    let server = Recorder::start(shop);
+    let scenario = format!(
+        "target: {}\nteardown: [{{get: \"/{{{{ secret.GONE }}}}\"}}]\nflows: {{a: [{{get: /a}}]}}\n",
+        server.target()
+    );
+    let ended = Folder::new(&scenario, &[]).run("-c 1 -n 2").run();
+    assert_eq!(ended.code, Some(5), "{}", ended.stderr);
+    assert!(ended.stderr.contains("the secret GONE has no value"), "{}", ended.stderr);
+    assert_eq!(asked(&server), [""; 0], "nothing was sent");
+}
+
+#[test]
+fn requests_go_to_the_target_that_they_name() {
+    let _turn = turn();
+    for io in IO {
+        let [shop, api] = [Recorder::start(shop), Recorder::start(shop)];
+        let scenario = format!(
+            "target: {}\ntargets: {{api: \"{}/v2\"}}\nflows:\n  a:\n    - parallel: [{{get: /1}}, {{get: /2}}, \
+             {{get: /3, target: api}}]\n    - {{get: /4, target: api}}\n    - get: {}/5\n",
+            shop.target(),
+            api.target(),
+            api.target()
+        );
+        let folder = Folder::new(&scenario, &[]);
+        let measured = folder.run(&format!("-c 1 -n 2 --io {io}")).json();
+        measured.expect_errors(&[]);
+        let mut first = asked(&shop);
+        first.sort_unstable();
+        assert_eq!(first, ["GET /1", "GET /1", "GET /2", "GET /2"]);
+        let round = ["GET /v2/3", "GET /v2/4", "GET /v2/5"];
+        assert_eq!(asked(&api), [round, round].concat());
+        assert!(api.seen().iter().all(|seen| format!("http://{}", seen.header("host")) == api.target()));
+        assert_eq!(measured.json["totals"]["connections_opened"], 3, "kept from one iteration to the next");
+    }
+}
+
+#[test]
+fn a_target_that_no_grant_allows_is_refused_though_it_is_not_the_first() {
+    let _turn = turn();
+    let server = Recorder::start(shop);
+    let scenario = format!(
+        "target: {}\ntargets: {{other: \"http://127.0.0.2:81\"}}\nflows: {{a: [{{get: /a}}]}}\n",
+        server.target()
+    );
+    let ended = Folder::new(&scenario, &[]).run("-c 1 -n 1 --allow 127.0.0.1/32").run();
+    assert_eq!(ended.code, Some(6), "{}", ended.stderr);
+    assert!(ended.stderr.contains("127.0.0.2:81 is not among what --allow names"), "{}", ended.stderr);
+    assert_eq!(asked(&server), [""; 0]);
+}
