@@ -3,7 +3,7 @@
 pub(crate) mod addresses;
 pub(crate) mod file;
 mod key_log;
-mod once;
+mod lifecycle;
 pub(crate) mod progress;
 pub(crate) mod resolve;
 mod secrets;
@@ -19,7 +19,7 @@ use brunt_model::plan::{Endpoint, Inputs, Plan};
 use brunt_model::report::{Environment, Facts, Report};
 use brunt_model::scenario::Lifecycle;
 
-use self::once::{Done, Once};
+use self::lifecycle::{Done, Once};
 use self::progress::Progress;
 use self::secrets::Sources;
 use self::setup::Prepared;
