@@ -10,6 +10,8 @@ mod data;
 mod examples;
 #[path = "scenarios/hostile.rs"]
 mod hostile;
+#[path = "scenarios/once.rs"]
+mod once;
 #[path = "scenarios/same.rs"]
 mod same;
 #[path = "scenarios/secrets.rs"]

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use brunt_loader::timing::CoreTiming;
+use brunt_model::exchange::Exchange as Whole;
 use brunt_model::plan::Plan;
+use brunt_model::samples::Observed;
 use brunt_model::snapshot::{CoreTime, Stats};
 use brunt_model::split::Share;
 use brunt_model::units::Nanos;
@@ -24,9 +26,11 @@ use crate::limits::{
 use crate::pacer::Wait;
 use crate::pool::Pool;
 use crate::record::{Exchange, Gauges, Recorder};
+use crate::samples::Samples;
 use crate::settings::{NEVER, Settings, Work, connections_of, sources_by_endpoint, work_of};
 use crate::sight::Data;
 use crate::stamps::Stamps;
+use crate::trace::Trace;
 use crate::users::Users;
 use crate::{Controls, Pace, Stop};
 
@@ -72,6 +76,8 @@ pub(crate) struct CoreEnd {
     pub(crate) late_for_connections: u64,
     pub(crate) stopped: bool,
     pub(crate) unreachable: bool,
+    pub(crate) samples: Vec<Observed>,
+    pub(crate) exchanges: Vec<Whole>,
 }
 
 pub(crate) struct CoreLoop<D: Driver, C: Clock> {
@@ -97,6 +103,9 @@ pub(crate) struct CoreLoop<D: Driver, C: Clock> {
     pub(crate) filler: Filler,
     pub(crate) target: Place,
     pub(crate) recorder: Recorder,
+    pub(crate) samples: Samples,
+    /// Where exchanges are kept.
+    pub(crate) trace: Option<Box<Trace>>,
     /// Lanes whose requests go out by themselves and wait for their time stamp.
     pub(crate) queued: Vec<LaneId>,
     /// Connections with something to write.
@@ -184,6 +193,8 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             late_reads: late_reads.0,
             reached: exchange.reached.clone(),
             recorder: Recorder::new(worker, core, names, exchange, plan.late_over.0),
+            samples: Samples::default(),
+            trace: plan.script.once.then(Box::default),
             settings,
             driver,
             clock,
@@ -560,6 +571,8 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             late_for_connections,
             stopped: self.stopped,
             unreachable: self.gave_up,
+            samples: self.samples.all,
+            exchanges: self.trace.map(|trace| trace.exchanges).unwrap_or_default(),
         }
     }
 }

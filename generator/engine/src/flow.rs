@@ -128,6 +128,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
                         Err(Unfilled) => {
                             let name = usize::from(self.call(call).name);
                             self.fail_call(name, job, ErrorKind::ExtractFailed, now);
+                            self.trace_unsent(lane, ErrorKind::ExtractFailed);
                             self.call_ended(lane, Outcome::Failed(ErrorKind::ExtractFailed));
                         }
                     }
@@ -260,6 +261,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             outcome: Outcome::Failed(kind),
         };
         self.recorder.record(name, &sample, job.capped, false);
+        self.observe_unsent(name, kind, job.intended);
     }
 
     /// A call of the lane's user ended: if it failed, so does the iteration, and it may end there.

@@ -148,5 +148,8 @@ pub const HPACK_TABLE_MAX: usize = 64 * 1024;
 /// What the compression of our requests keeps: the protocol's default, and far more than a request's fields need.
 pub const HPACK_OWN_TABLE_MAX: usize = 4 * 1024;
 
+/// Answers refused for their status whose content is kept for a sample; after that nothing of them is.
+pub(crate) const REFUSALS_LOOKED_AT: u32 = 64;
+
 /// A user whose iteration sent nothing pauses so long: a flow of nothing but conditions must not take the core.
 pub(crate) const EMPTY_ITERATION_NS: u64 = 1_000_000;

@@ -111,6 +111,11 @@ impl User {
         self.memory.user + self.iterations * users
     }
 
+    /// The flow that it is taking; `None` while it is at what users do once.
+    pub(crate) fn flow_under_way(&self) -> Option<u16> {
+        (!self.starting).then_some(self.flow)
+    }
+
     /// The steps that it is taking.
     pub(crate) fn steps<'s>(&self, script: &'s Script) -> &'s [Op] {
         if self.starting { &script.on_start } else { &script.flows[usize::from(self.flow)].steps }
@@ -128,6 +133,8 @@ pub(crate) struct Users {
     seed: u64,
     /// By flow, the weights up to and including it.
     weights: Vec<u64>,
+    /// Iterations take the flows in their order.
+    in_order: bool,
 }
 
 impl Users {
@@ -150,6 +157,7 @@ impl Users {
             retired: 0,
             seed,
             weights: weights.collect(),
+            in_order: script.once,
         }
     }
 
@@ -277,6 +285,9 @@ impl Users {
 
     /// Which flow an iteration takes.
     pub(crate) fn flow_of(&self, number: u64) -> u16 {
+        if self.in_order {
+            return u16::try_from(number).unwrap_or(0);
+        }
         let all = self.weights.last().copied().unwrap_or(0);
         let drawn = Random::new(self.seed ^ CHOICE, number).below(all);
         let flow = self.weights.partition_point(|&sum| sum <= drawn);

@@ -11,6 +11,7 @@ mod calendar;
 pub mod codec;
 pub mod content;
 pub mod cookies;
+pub mod exchange;
 pub mod expr;
 pub mod extract;
 pub mod feeder;

@@ -149,6 +149,14 @@ pub enum Protocol {
 }
 
 impl Protocol {
+    /// One request at a time.
+    const fn of_one_lane(self) -> Self {
+        match self {
+            Self::Http1 { .. } => Self::Http1 { pipeline: 1 },
+            Self::Http2 { .. } => Self::Http2 { streams: 1 },
+        }
+    }
+
     /// Requests that one connection may have under way.
     #[must_use]
     pub const fn lanes(self) -> u32 {
@@ -314,18 +322,22 @@ pub enum PlanError {
 pub fn compile(scenario: &Scenario, inputs: &Inputs) -> Result<Plan, PlanError> {
     let url = parse_url(&scenario.url)?;
     let endpoints = endpoints(scenario, inputs, &url)?;
-    let protocol = protocol(scenario)?;
-    let file::OfFile { script, load: of_file, limits } = match &scenario.script {
+    let mut protocol = protocol(scenario)?;
+    let file::OfFile { mut script, load: of_file, limits } = match &scenario.script {
         None => {
             let script = Script::of(render(scenario, &url, &inputs.body)?, redacted(&url));
             file::OfFile { script, load: None, limits: Vec::new() }
         }
         Some(source) => file::of_file(source, scenario, inputs, &url)?,
     };
-    let (load, warmup) = match of_file {
+    let (mut load, mut warmup) = match of_file {
         Some(of_file) => of_file,
         None => (load(&scenario.load, protocol.lanes(), scenario.seed)?, scenario.warmup),
     };
+    if scenario.once {
+        script.make_once();
+        (protocol, load, warmup) = (protocol.of_one_lane(), once(&script), Nanos::ZERO);
+    }
     let deadlines = deadlines(scenario)?;
     if load.duration().is_some_and(|duration| warmup >= duration) && warmup > Nanos::ZERO {
         return Err(PlanError::WarmupTooLong(warmup));
@@ -528,6 +540,12 @@ fn load(spec: &LoadSpec, lanes: u32, seed: u64) -> Result<Load, PlanError> {
         max_connections,
         max_backlog: spec.max_backlog.unwrap_or_else(|| second_of_rate.clamp(1, BACKLOG_MAX)),
     })
+}
+
+/// One user, and an iteration for each flow.
+fn once(script: &Script) -> Load {
+    let requests = Some(script.flows.len() as u64);
+    Load::Closed { connections: 1, requests, duration: None, shape: None }
 }
 
 fn closed(spec: &LoadSpec) -> Result<Load, PlanError> {

@@ -25,7 +25,7 @@ pub struct Redactor {
 #[derive(Clone)]
 struct Forms {
     raw: Vec<u8>,
-    /// Escapes of URLs, forms, JSON and HTML; their letters may have either case.
+    /// Escapes of URLs, forms, JSON and HTML, once and twice; their letters may have either case.
     escaped: Vec<Vec<u8>>,
 }
 
@@ -138,6 +138,11 @@ impl Forms {
             _ => &[],
         };
         escaped.extend(named.iter().map(|form| (*form).to_owned()));
+        // What was escaped may stand in something that is escaped again.
+        let again =
+            |form: &String| [form.replace('\\', r"\\").replace('"', r#"\""#), form.replace('%', "%25")];
+        let nested: Vec<_> = escaped.iter().flat_map(again).filter(|form| !escaped.contains(form)).collect();
+        escaped.extend(nested);
         Self { raw, escaped: escaped.into_iter().map(String::into_bytes).collect() }
     }
 
@@ -239,6 +244,8 @@ mod tests {
             "a%20b%2F%22%C3%BC%269",
             "a+b%2f%22%c3%bc%269",
             "a b\\/\\\"\\u00fc&9",
+            "a%2520b%252F%2522%25C3%25BC%25269",
+            "a b/\\\\\\\"\\\\u00fc&9",
             "\\u0061 b/\\\"ü\\u00269",
             "a b/&quot;&#252;&amp;9",
             "a b/&#x22;ü&#38;9",

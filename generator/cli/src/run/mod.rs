@@ -3,6 +3,7 @@
 pub(crate) mod addresses;
 pub(crate) mod file;
 mod key_log;
+mod once;
 pub(crate) mod progress;
 pub(crate) mod resolve;
 mod secrets;
@@ -15,7 +16,9 @@ mod watch;
 
 use brunt_engine::{Controls, Finished, Parts, Stop};
 use brunt_model::plan::{Endpoint, Inputs, Plan};
+use brunt_model::redact::Redactor;
 use brunt_model::report::{Environment, Facts, Report};
+use brunt_model::samples;
 
 use self::progress::Progress;
 use self::secrets::Sources;
@@ -34,6 +37,9 @@ use crate::{output, terminal};
 /// Runs the load that the flags ask for and writes its report.
 pub(crate) fn run(flags: &RunFlags) -> Result<Exit, CommandError> {
     let outputs = outputs_or_text(&flags.output.output).map_err(CommandError::Usage)?;
+    if flags.load.once {
+        once::check_outputs(&outputs)?;
+    }
     let mut asked = resolve::resolve(flags)?;
     let is_https = asked.scenario.url.starts_with("https:");
     let tls = tls::load(&flags.tls, is_https, std::env::var_os("SSLKEYLOGFILE"))?;
@@ -57,7 +63,8 @@ pub(crate) fn run(flags: &RunFlags) -> Result<Exit, CommandError> {
     let controls = Controls::default();
     let hold = Hold::default();
     let wish = Wish { tui: flags.judge.tui, no_tui: flags.judge.no_tui, is_able: terminal::is_viewable() };
-    let view = wish.wants_view(prepared.plan.load.duration()).then(|| {
+    let wants_view = !flags.load.once && wish.wants_view(prepared.plan.load.duration());
+    let view = wants_view.then(|| {
         let coloured = terminal::is_view_coloured(flags.output.color);
         View::new(&prepared.plan, controls.clone(), hold.clone(), coloured)
     });
@@ -66,16 +73,22 @@ pub(crate) fn run(flags: &RunFlags) -> Result<Exit, CommandError> {
     let started_at = identity::now();
     let cores = prepared.parts.cores.len();
     let mut kernel = Kernel::begin(&wanted, &prepared.plan, cores).map_err(CommandError::Refused)?;
-    let (finished, observed, key_lines_lost) =
+    let (finished, mut observed, key_lines_lost) =
         execute(&prepared, &inputs, (&mut kernel, &wanted), &controls, (progress, view))?;
     let key_log = tls.key_log.inspect(|log| log.lose(key_lines_lost));
     key_log.and_then(|log| log.notice()).iter().for_each(|notice| terminal::say(notice));
 
-    let Prepared { plan, parts, environment, .. } = prepared;
-    let report =
-        judge(&plan, &parts, &finished, observed, kernel.end(), Identity { run_id, started_at }, environment);
-    let output_failed = output::write_all(&report, &outputs, terminal::is_coloured(flags.output.color));
+    let Prepared { scenario, plan, parts, environment, .. } = prepared;
+    let redactor = secrets::redactor(&parts.data.secrets, &scenario);
+    let exchanges = std::mem::take(&mut observed.exchanges);
+    let identity = Identity { run_id, started_at };
+    let report = judge((&plan, &parts, &redactor), &finished, observed, kernel.end(), identity, environment);
     let signal = if finished.stopped { signals.first() } else { None };
+    if scenario.once {
+        let shown = once::Once { plan: &plan, redactor: &redactor, exchanges: &exchanges, report: &report };
+        return Ok(shown.end(&outputs, signal));
+    }
+    let output_failed = output::write_all(&report, &outputs, terminal::is_coloured(flags.output.color));
     Ok(Ending::of(&report, signal, output_failed).exit())
 }
 
@@ -97,7 +110,7 @@ fn execute(
     let job = Job { scenario, inputs, plan, parts, memory: kernel.mapped() };
     let mut watch = Watch::new(plan, &parts.cores, controls.stop.clone(), progress, view);
     let mut see = |seen: Seen<'_>| {
-        watch.see(&seen);
+        watch.see(seen);
         if kernel.turn() {
             // What is under way will not be answered either.
             controls.stop.press();
@@ -124,8 +137,7 @@ struct Identity {
 }
 
 fn judge(
-    plan: &Plan,
-    parts: &Parts,
+    (plan, parts, redactor): (&Plan, &Parts, &Redactor),
     finished: &Finished,
     observed: Observed,
     kernel: KernelEnd,
@@ -156,6 +168,7 @@ fn judge(
         arrivals_in_flight: finished.arrivals_in_flight,
         requests_in_flight: finished.requests_in_flight,
         timeline: observed.timeline,
+        errors_samples: samples::shown(observed.samples, plan.request_names(), redactor),
         broken: observed.broken,
         rate_changes: observed.rate_changes,
         cores: u32::try_from(parts.cores.len()).unwrap_or(u32::MAX),
