@@ -140,7 +140,7 @@ fn a_url_is_shown_too() {
         check(&origin.url("a?b=c"), &args(""), 0, &["> GET /a?b=c HTTP/1.1", "< HTTP/1.1 200", one]);
         check(
             &origin.url(""),
-            &args("--h2c -d hello"),
+            &args("--h2c -m POST -d hello"),
             0,
             &["> :method: POST", "> hello", "< HTTP/2 200", one],
         );

@@ -59,8 +59,9 @@ fn properties(text: &mut String, report: &Report) {
 /// What failed, a line for each sample.
 fn sampled(report: &Report) -> String {
     let kinds = report.errors.keys();
-    let lines = kinds
-        .flat_map(|kind| samples_of(report, kind).map(move |sample| escaped(&format!("{kind}: {sample}"))));
+    let lines = kinds.flat_map(|kind| {
+        samples_of(report, kind).into_iter().map(move |sample| escaped(&format!("{kind}: {sample}")))
+    });
     lines.collect::<Vec<_>>().join("\n")
 }
 

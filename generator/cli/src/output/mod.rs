@@ -129,10 +129,12 @@ fn sample_line(report: &Report, sample: &ErrorSample) -> String {
     format!("{name}{status}{}", sample.message)
 }
 
-/// The samples of a kind.
-fn samples_of<'r>(report: &'r Report, kind: &'r str) -> impl Iterator<Item = String> + 'r {
-    let samples = report.errors_samples.iter().filter(move |sample| sample.kind == kind);
-    samples.map(|sample| sample_line(report, sample))
+/// The samples of a kind; those that say the same are shown once.
+fn samples_of(report: &Report, kind: &str) -> Vec<String> {
+    let samples = report.errors_samples.iter().filter(|sample| sample.kind == kind);
+    let mut lines: Vec<_> = samples.map(|sample| sample_line(report, sample)).collect();
+    lines.dedup();
+    lines
 }
 
 /// `passed` over `whole` in percent.

@@ -133,6 +133,8 @@ impl Once<'_> {
         // Without a status the answer did not end.
         let mut shown = self.part(part, status.is_none());
         if let (Some(status), Protocol::Http2 { .. }) = (status, self.plan.protocol) {
+            // In place of the pseudo-header field that says the same (RFC 9113 section 8.3.2).
+            shown.head.retain(|line| !line.starts_with(":status:"));
             shown.head.insert(0, format!("HTTP/2 {status}"));
         }
         shown
