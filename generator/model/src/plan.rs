@@ -2,6 +2,7 @@
 
 mod file;
 mod limits;
+mod once;
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -149,14 +150,6 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    /// One request at a time.
-    const fn of_one_lane(self) -> Self {
-        match self {
-            Self::Http1 { .. } => Self::Http1 { pipeline: 1 },
-            Self::Http2 { .. } => Self::Http2 { streams: 1 },
-        }
-    }
-
     /// Requests that one connection may have under way.
     #[must_use]
     pub const fn lanes(self) -> u32 {
@@ -336,7 +329,7 @@ pub fn compile(scenario: &Scenario, inputs: &Inputs) -> Result<Plan, PlanError> 
     };
     if scenario.once {
         script.make_once();
-        (protocol, load, warmup) = (protocol.of_one_lane(), once(&script), Nanos::ZERO);
+        (protocol, load, warmup) = (protocol.of_one_lane(), once::load(&script), Nanos::ZERO);
     }
     let deadlines = deadlines(scenario)?;
     if load.duration().is_some_and(|duration| warmup >= duration) && warmup > Nanos::ZERO {
@@ -540,12 +533,6 @@ fn load(spec: &LoadSpec, lanes: u32, seed: u64) -> Result<Load, PlanError> {
         max_connections,
         max_backlog: spec.max_backlog.unwrap_or_else(|| second_of_rate.clamp(1, BACKLOG_MAX)),
     })
-}
-
-/// One user, and an iteration for each flow.
-fn once(script: &Script) -> Load {
-    let requests = Some(script.flows.len() as u64);
-    Load::Closed { connections: 1, requests, duration: None, shape: None }
 }
 
 fn closed(spec: &LoadSpec) -> Result<Load, PlanError> {
