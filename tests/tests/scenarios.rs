@@ -12,6 +12,8 @@ mod examples;
 mod hostile;
 #[path = "scenarios/lives.rs"]
 mod lives;
+#[path = "scenarios/once.rs"]
+mod once;
 #[path = "scenarios/same.rs"]
 mod same;
 #[path = "scenarios/secrets.rs"]

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::atomic::Ordering;
 
 use brunt_model::outcome::{ErrorKind, Outcome};
+use brunt_model::units::Nanos;
 
 use crate::clock::Clock;
 use crate::conn::Step;
@@ -158,7 +159,11 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
     pub(crate) fn connected(&mut self, id: ConnId, now: u64) {
         self.note_handshake(id);
         let conn = &mut self.conns[id.index()];
-        self.recorder.record_connect(now.saturating_sub(conn.begun));
+        let nanos = now.saturating_sub(conn.begun);
+        self.recorder.record_connect(nanos);
+        if let Some(trace) = &mut self.trace {
+            trace.connect = Some(Nanos(nanos));
+        }
         conn.begun = now;
         let target = self.lanes.target(id);
         let proxy = &self.settings.plan.targets[target].proxy;
@@ -228,6 +233,9 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             }
             let nanos = now.saturating_sub(self.conns[id.index()].begun);
             self.recorder.record_tls(nanos, resumed);
+            if let Some(trace) = &mut self.trace {
+                trace.tls = Some(Nanos(nanos));
+            }
         }
         Ok(ended)
     }
@@ -254,6 +262,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
     /// No connection came of it.
     pub(crate) fn connect_failed(&mut self, id: ConnId, kind: ErrorKind, now: u64) {
         let (route, tries) = (self.conns[id.index()].route, self.conns[id.index()].tries);
+        self.samples.refused_by = route.endpoint;
         let reached = self.conns[id.index()].state == State::Securing;
         if reached {
             self.say_last_words(id);

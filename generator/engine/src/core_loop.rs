@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use brunt_loader::timing::CoreTiming;
+use brunt_model::exchange::Exchange as Whole;
 use brunt_model::expr::Value;
 use brunt_model::plan::{Plan, Target};
+use brunt_model::samples::Observed;
 use brunt_model::snapshot::{CoreTime, Stats};
 use brunt_model::split::Share;
 use brunt_model::units::Nanos;
@@ -25,9 +27,11 @@ use crate::limits::{
 use crate::pacer::Wait;
 use crate::pool::Pool;
 use crate::record::{Exchange, Gauges, Recorder};
+use crate::samples::Samples;
 use crate::settings::{NEVER, Settings, Work, homes_of, sources_by_endpoint, work_of};
 use crate::sight::Data;
 use crate::stamps::Stamps;
+use crate::trace::Trace;
 use crate::users::Users;
 use crate::{Controls, Pace, Stop};
 
@@ -75,6 +79,8 @@ pub(crate) struct CoreEnd {
     pub(crate) stopped: bool,
     pub(crate) unreachable: bool,
     pub(crate) told: Vec<Value>,
+    pub(crate) samples: Vec<Observed>,
+    pub(crate) exchanges: Vec<Whole>,
 }
 
 pub(crate) struct CoreLoop<D: Driver, C: Clock> {
@@ -102,6 +108,9 @@ pub(crate) struct CoreLoop<D: Driver, C: Clock> {
     /// By target.
     pub(crate) places: Vec<Place>,
     pub(crate) recorder: Recorder,
+    pub(crate) samples: Samples,
+    /// Where exchanges are kept.
+    pub(crate) trace: Option<Box<Trace>>,
     /// Lanes whose requests go out by themselves and wait for their time stamp.
     pub(crate) queued: Vec<LaneId>,
     /// Connections with something to write.
@@ -189,6 +198,8 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             late_reads: late_reads.0,
             reached: exchange.reached.clone(),
             recorder: Recorder::new(worker, core, names, exchange, plan.late_over.0),
+            samples: Samples::default(),
+            trace: plan.script.once.then(Box::default),
             settings,
             driver,
             clock,
@@ -570,6 +581,8 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             stopped: self.stopped,
             unreachable: self.gave_up,
             told,
+            samples: self.samples.all,
+            exchanges: self.trace.map(|trace| trace.exchanges).unwrap_or_default(),
         }
     }
 }

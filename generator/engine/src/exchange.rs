@@ -129,7 +129,9 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             kernel: Kernel::Off,
             outcome: Outcome::Failed(kind),
         };
-        self.recorder.record(self.first_name(arrival.number), &sample, arrival.capped, true);
+        let name = self.first_name(arrival.number);
+        self.recorder.record(name, &sample, arrival.capped, true);
+        self.observe_unsent(name, kind, arrival.intended);
     }
 
     /// A request has its answer.
@@ -250,6 +252,9 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
     /// Writes down how a lane's request ended, and frees the lane.
     #[inline]
     pub(crate) fn finish(&mut self, id: LaneId, outcome: Outcome, now: u64) {
+        if outcome.error().is_some() || self.trace.is_some() {
+            self.look_at_end(id, outcome, now);
+        }
         let lane = self.lanes.get(id);
         let sent = lane.phase == Phase::Sent || lane.detour.is_some();
         lane.phase = Phase::Empty;

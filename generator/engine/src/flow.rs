@@ -186,6 +186,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
                 Err(Unfilled) => {
                     let name = usize::from(self.call(number).name);
                     self.fail_call(name, job, ErrorKind::ExtractFailed, now);
+                    self.trace_unsent(lane, ErrorKind::ExtractFailed);
                     self.call_failed(home, number, ErrorKind::ExtractFailed);
                 }
             }
@@ -322,6 +323,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             outcome: Outcome::Failed(kind),
         };
         self.recorder.record(name, &sample, job.capped, false);
+        self.observe_unsent(name, kind, job.intended);
     }
 
     /// A call of the lane's user ended.

@@ -56,6 +56,7 @@ fn h1(answer: &[u8], to_head_request: bool, cut: usize) -> Progress {
         body_limit: LIMIT_BYTES,
         decode: false,
         redirects: true,
+        errors_kept: 100,
     };
     let mut machine = H1::default();
     machine.expect(Wants { to_head: to_head_request, head: true, body: 1_000, request: 0 });
@@ -151,8 +152,12 @@ fn decoded(coding: Coding, body: &[u8], cut: usize) -> Result<u64, ErrorKind> {
 /// On a fault of the machine.
 pub fn h2(bytes: &[u8]) {
     let [choice, cut, answer @ ..] = bytes else { return };
-    let context =
-        client::Context { body_limit: LIMIT_BYTES, decode: choice & 2 != 0, redirects: choice & 4 != 0 };
+    let context = client::Context {
+        body_limit: LIMIT_BYTES,
+        decode: choice & 2 != 0,
+        redirects: choice & 4 != 0,
+        errors_kept: 100,
+    };
     let wants = Wants { to_head: choice & 1 != 0, head: choice & 8 != 0, body: 1_000, request: 0 };
     let whole = multiplex(&context, wants, answer, usize::MAX);
     assert!(multiplex(&context, wants, answer, usize::from(*cut)) == whole, "the cut does not matter");

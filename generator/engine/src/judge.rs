@@ -17,6 +17,7 @@ use crate::core_loop::CoreLoop;
 use crate::fill::{Challenged, path_of_head};
 use crate::io::Driver;
 use crate::lane::{Detour, LaneId};
+use crate::samples::Note;
 use crate::sight::{AnswerView, Data, Memory, View, fields};
 use crate::users::User;
 
@@ -66,17 +67,25 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             first_byte_ns: lane.first_byte.saturating_sub(lane.sent),
         };
         let at = At { data: &self.data, script: &plan.script, now };
-        let failed = check(call, memory, random, at, &view);
+        check(call, memory, random, at, &view, &mut self.samples.checks);
+        let checks = &self.samples.checks;
+        let failed = checks.iter().filter(|holds| !**holds).count() as u64;
         let all = call.checks.len() as u64;
         self.recorder.record_checks(usize::from(call.name), all - failed, failed, intended);
-        if failed > 0 {
+        if let Some(first) = checks.iter().position(|holds| !holds) {
+            self.samples.note = Note::Check(first);
             return Outcome::Rejected(answer.status, ErrorKind::CheckFailed);
         }
-        for (variable, probe) in &call.saves {
-            match probed(probe, memory, random, at, &view) {
-                Value::Null => return Outcome::Rejected(answer.status, ErrorKind::ExtractFailed),
-                value => memory.variables[usize::from(*variable)] = value,
+        for (number, (variable, probe)) in call.saves.iter().enumerate() {
+            let value = probed(probe, memory, random, at, &view);
+            if value == Value::Null {
+                self.samples.note = Note::Save(number);
+                return Outcome::Rejected(answer.status, ErrorKind::ExtractFailed);
             }
+            if let Some(trace) = &mut self.trace {
+                trace.save(*variable, &value);
+            }
+            memory.variables[usize::from(*variable)] = value;
         }
         judge(answer.status, true)
     }
@@ -117,6 +126,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         let kept = self.conns[self.lanes.conn(id).index()].link.kept(self.lanes.within(id));
         let asked = fields(kept.head).filter(|(name, _)| name.eq_ignore_ascii_case(b"www-authenticate"));
         let Some(challenge) = Challenge::choose(asked.map(|(_, value)| value)) else { return false };
+        self.trace_end(id, (Some(answer.status), None), true, now);
         self.users.get(self.lanes.home(id)).memory.challenged =
             Some(Box::new(Challenged { challenge, count: 0 }));
         if self.fill(id, now).is_err() {
@@ -142,11 +152,18 @@ fn path_sent(outgoing: &Outgoing) -> String {
     }
 }
 
-/// How many of the checks do not hold.
-fn check(call: &Call, memory: &Memory, random: &mut Random, at: At<'_>, view: &AnswerView<'_>) -> u64 {
-    let holds =
-        |that: &Probe, random: &mut Random| probed(that, memory, random, at, view) == Value::Bool(true);
-    call.checks.iter().filter(|check| !holds(&check.that, random)).count() as u64
+/// Which of the checks hold.
+fn check(
+    call: &Call,
+    memory: &Memory,
+    random: &mut Random,
+    at: At<'_>,
+    view: &AnswerView<'_>,
+    holds: &mut Vec<bool>,
+) {
+    holds.clear();
+    let results = call.checks.iter().map(|check| probed(&check.that, memory, random, at, view));
+    holds.extend(results.map(|result| result == Value::Bool(true)));
 }
 
 fn probed(

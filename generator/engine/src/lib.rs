@@ -19,6 +19,7 @@ mod pacer;
 mod pool;
 mod receive;
 mod record;
+mod samples;
 mod send;
 mod settings;
 pub mod sight;
@@ -26,14 +27,17 @@ pub mod sight;
 mod simulation;
 mod stamps;
 mod threads;
+mod trace;
 mod users;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU16, Ordering};
 
 use brunt_loader::timing::Timing;
+use brunt_model::exchange::Exchange;
 use brunt_model::expr::Value;
 use brunt_model::plan::Plan;
+use brunt_model::samples::Observed;
 use brunt_model::snapshot::{Snapshot, Stats};
 use brunt_model::tempo::{PER_MILLE_MAX, PER_MILLE_MIN, PER_MILLE_OF_PLAN};
 use brunt_model::units::{CoreId, Nanos};
@@ -161,6 +165,10 @@ pub struct Controls {
 pub enum Event<'a> {
     /// All cores are ready and T0 is set. The kernel's ids of the engine's threads, by core.
     Started { threads: &'a [i32] },
+    /// At the end: failures, a few of each kind and name.
+    Sampled(&'a [Observed]),
+    /// At the end of a run that keeps its exchanges: the next of them.
+    Exchanged(&'a Exchange),
     /// One core's interval. Every core sends one per interval and one at its end.
     Interval(&'a Snapshot),
 }

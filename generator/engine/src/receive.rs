@@ -397,6 +397,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             return self.complete(id, answer.reusable, outcome, now);
         };
         self.recorder.counters().redirects += 1;
+        self.trace_end(id, (Some(answer.status), None), true, now);
         let request = if self.settings.single {
             self.settings.outgoing(&request, number, false)
         } else {

@@ -58,6 +58,11 @@ impl Recorder {
         &mut self.current.stats.counters
     }
 
+    /// What was intended then is measured.
+    pub(crate) const fn is_measured(&self, intended: u64) -> bool {
+        intended >= self.measured_from
+    }
+
     /// Counts an arrival that is due.
     #[inline]
     pub(crate) fn scheduled(&mut self, intended: u64) {

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use brunt_model::exchange::KEPT_MAX;
 use brunt_model::plan::{Endpoint, Load, Plan, Protocol};
 use brunt_model::request::Request;
 use brunt_model::split::Share;
@@ -131,8 +132,8 @@ impl Settings {
         let call = &script.calls[usize::from(number)];
         let wants = Wants {
             to_head: request.is_head(),
-            head: script.cookies || call.keeps_head(),
-            body: call.keeps_body(),
+            head: script.cookies || call.keeps_head() || script.once,
+            body: call.keeps_body().max(if script.once { KEPT_MAX } else { 0 }),
             request: number,
         };
         // Copied, so that cores do not share a count of references.

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use brunt_loader::timing::CoreTiming;
 use brunt_model::plan::{Endpoint, Plan, Target};
+use brunt_model::samples;
 use brunt_model::snapshot::{Snapshot, Stats};
 use brunt_model::split::Share;
 use brunt_model::units::{CoreId, Nanos};
@@ -94,7 +95,7 @@ pub(crate) fn run(
     start.t0.store(t0, Ordering::Relaxed);
     start.gate.wait();
     follow(&snapshots, &returns, &threads, on_event);
-    let finished = sum_up(plan, threads, t0);
+    let finished = sum_up(plan, threads, t0, on_event);
     sealed.and(finished)
 }
 
@@ -128,7 +129,12 @@ fn follow(
     }
 }
 
-fn sum_up(plan: &Plan, threads: Vec<CoreThread>, t0: u64) -> Result<Finished, EngineError> {
+fn sum_up(
+    plan: &Plan,
+    threads: Vec<CoreThread>,
+    t0: u64,
+    on_event: &mut dyn FnMut(Event<'_>),
+) -> Result<Finished, EngineError> {
     let mut finished = Finished {
         total: Stats::new(plan.request_names().len()),
         elapsed: Nanos::ZERO,
@@ -140,14 +146,19 @@ fn sum_up(plan: &Plan, threads: Vec<CoreThread>, t0: u64) -> Result<Finished, En
         unreachable: false,
         told: Vec::new(),
     };
-    let mut failure = None;
+    let (mut failure, mut sampled) = (None, Vec::new());
     for thread in threads {
         match thread.join() {
-            Ok(Ok(end)) => finished.add(end, t0),
+            Ok(Ok(mut end)) => {
+                samples::merge(&mut sampled, std::mem::take(&mut end.samples));
+                end.exchanges.iter().for_each(|exchange| on_event(Event::Exchanged(exchange)));
+                finished.add(end, t0);
+            }
             Ok(Err(error)) => failure = failure.or(error.into_cause()),
             Err(_) => failure = Some(EngineError::Panicked),
         }
     }
+    on_event(Event::Sampled(&sampled));
     failure.map_or(Ok(finished), Err)
 }
 

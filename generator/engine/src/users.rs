@@ -131,6 +131,11 @@ impl User {
         self.memory.user + self.iterations * users
     }
 
+    /// The flow that it is taking; `None` while it is at what users do once.
+    pub(crate) fn flow_under_way(&self) -> Option<u16> {
+        (self.part == Part::Flow).then_some(self.flow)
+    }
+
     /// The steps that it is taking.
     pub(crate) fn steps<'s>(&self, script: &'s Script) -> &'s [Op] {
         match self.part {
@@ -157,6 +162,8 @@ pub(crate) struct Users {
     beginning: Box<[Value]>,
     /// By flow, the weights up to and including it.
     weights: Vec<u64>,
+    /// Iterations take the flows in their order.
+    in_order: bool,
 }
 
 impl Users {
@@ -187,6 +194,7 @@ impl Users {
             seed,
             beginning: script.beginning(),
             weights: weights.collect(),
+            in_order: script.once,
         }
     }
 
@@ -329,6 +337,9 @@ impl Users {
 
     /// Which flow an iteration takes.
     pub(crate) fn flow_of(&self, number: u64) -> u16 {
+        if self.in_order {
+            return u16::try_from(number).unwrap_or(0);
+        }
         let all = self.weights.last().copied().unwrap_or(0);
         let drawn = Random::new(self.seed ^ CHOICE, number).below(all);
         let flow = self.weights.partition_point(|&sum| sum <= drawn);

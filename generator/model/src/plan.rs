@@ -2,6 +2,7 @@
 
 mod file;
 mod limits;
+mod once;
 mod targets;
 
 use std::net::{IpAddr, SocketAddr};
@@ -359,18 +360,22 @@ pub enum PlanError {
 /// The first thing that cannot be run as asked.
 pub fn compile(scenario: &Scenario, inputs: &Inputs) -> Result<Plan, PlanError> {
     let url = parse_url(&scenario.url)?;
-    let protocol = protocol(scenario)?;
-    let file::OfFile { script, load: of_file, limits, others } = match &scenario.script {
+    let mut protocol = protocol(scenario)?;
+    let file::OfFile { mut script, load: of_file, limits, others } = match &scenario.script {
         None => {
             let script = Script::of(render(scenario, &url, &inputs.body)?, redacted(&url));
             file::OfFile { script, load: None, limits: Vec::new(), others: Vec::new() }
         }
         Some(source) => file::of_file(source, scenario, inputs, &url)?,
     };
-    let (load, warmup) = match of_file {
+    let (mut load, mut warmup) = match of_file {
         Some(of_file) => of_file,
         None => (load(&scenario.load, protocol.lanes(), scenario.seed)?, scenario.warmup),
     };
+    if scenario.once {
+        script.make_once();
+        (protocol, load, warmup) = (protocol.of_one_lane(), once::load(&script), Nanos::ZERO);
+    }
     let deadlines = deadlines(scenario)?;
     if load.duration().is_some_and(|duration| warmup >= duration) && warmup > Nanos::ZERO {
         return Err(PlanError::WarmupTooLong(warmup));

@@ -31,6 +31,9 @@ pub const LOOPS_MAX: usize = 16;
 /// Requests that a user makes at once.
 pub const PARALLEL_MAX: usize = 32;
 
+/// How long think and pacing take at most where somebody waits for one iteration.
+pub const ONCE_WAIT_MAX: Nanos = Nanos::from_secs(1);
+
 /// All that a run's users do.
 #[derive(Clone, Default, Debug, Serialize)]
 pub struct Script {
@@ -59,6 +62,9 @@ pub struct Script {
     pub secrets: Vec<String>,
     /// Each user keeps cookies.
     pub cookies: bool,
+    /// Iterations take the flows in their order, one each, and each exchange is kept.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub once: bool,
 }
 
 /// One way through the script, taken once an iteration.
@@ -151,6 +157,7 @@ impl Script {
     pub fn is_single(&self) -> bool {
         let ([call], [flow]) = (&self.calls[..], &self.flows[..]) else { return false };
         call.is_plain()
+            && !self.once
             && flow.pacing.is_none()
             && matches!(flow.steps[..], [Op::Call(0)])
             && self.on_start.is_empty()
@@ -173,6 +180,22 @@ impl Script {
     #[must_use]
     pub fn ways(&self) -> u32 {
         self.calls.iter().map(|call| u32::from(call.way) + 1).max().unwrap_or(1)
+    }
+
+    /// One iteration of each flow that a run would take, with waits of at most [`ONCE_WAIT_MAX`].
+    pub fn make_once(&mut self) {
+        self.once = true;
+        self.flows.retain(|flow| flow.weight > 0);
+        let shorten = |span: &mut Span| {
+            *span = Span { from: span.from.min(ONCE_WAIT_MAX), to: span.to.min(ONCE_WAIT_MAX) };
+        };
+        self.flows.iter_mut().filter_map(|flow| flow.pacing.as_mut()).for_each(shorten);
+        let of_flows = self.flows.iter_mut().flat_map(|flow| &mut flow.steps);
+        for op in of_flows.chain(&mut self.on_start).chain(&mut self.on_stop) {
+            if let Op::Think(span) = op {
+                shorten(span);
+            }
+        }
     }
 
     /// What limits can name.

@@ -25,7 +25,7 @@ fn the_result_has_the_fields_that_scripts_rely_on() {
     for (place, fields) in [
         (
             "",
-            "run verdict limits totals rate latency kernel status errors requests timeline workers environment signature",
+            "run verdict limits totals rate latency kernel status errors errors_samples requests timeline workers environment signature",
         ),
         ("/run", "id name started_at duration_ns seed plan_id scenario"),
         ("/verdict", "status reasons marks"),

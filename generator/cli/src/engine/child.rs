@@ -13,7 +13,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::frame::{Frames, JOB_MAX};
 use super::job;
-use super::message::{Failure, MessageError, end, failed, interval, jailed, started};
+use super::message::{Failure, MessageError, end, exchanged, failed, interval, jailed, sampled, started};
 use super::order::Order;
 use super::outbox::{Outbox, PipedKeyLog};
 use crate::error::CommandError;
@@ -94,6 +94,8 @@ fn run(
         let message = match event {
             Event::Started { threads } => started(threads),
             Event::Interval(snapshot) => interval(snapshot),
+            Event::Sampled(samples) => sampled(samples),
+            Event::Exchanged(exchange) => exchanged(exchange),
         };
         // Only memory is written to here; if that failed, the parent would miss a snapshot and say so.
         if let Ok(message) = message {

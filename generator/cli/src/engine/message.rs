@@ -5,6 +5,8 @@
 use brunt_engine::{EngineError, Finished};
 use brunt_model::codec::{self, CodecError, SPAN_MAX_NS};
 use brunt_model::expr::Value;
+use brunt_model::exchange::{EXCHANGES_BYTES_MAX, EXCHANGES_MAX, Exchange};
+use brunt_model::samples::{self, Observed};
 use brunt_model::snapshot::{FIGURE_MAX, Snapshot};
 use brunt_model::units::Nanos;
 use serde::{Deserialize, Serialize};
@@ -15,6 +17,8 @@ const KEY_LOG: u8 = 3;
 const END: u8 = 4;
 const FAILED: u8 = 5;
 const JAILED: u8 = 6;
+const SAMPLED: u8 = 7;
+const EXCHANGED: u8 = 8;
 
 /// The longest that the engine says of itself has some hundreds.
 const TEXT_MAX: usize = 1_000;
@@ -72,6 +76,8 @@ pub(super) enum Message<'a> {
     KeyLog(KeyLine<'a>),
     /// How far the child is jailed.
     Jailed(String),
+    Sampled(Vec<Observed>),
+    Exchanged(Box<Exchange>),
     /// With the number of lines of the key log that found no room.
     End(Box<Finished>, u64),
     Failed(Failure),
@@ -106,6 +112,14 @@ pub(super) fn key_log(line: &KeyLine<'_>) -> Result<Vec<u8>, MessageError> {
 
 pub(super) fn jailed(text: &str) -> Result<Vec<u8>, MessageError> {
     Ok(postcard::to_extend(text, vec![JAILED])?)
+}
+
+pub(super) fn sampled(samples: &[Observed]) -> Result<Vec<u8>, MessageError> {
+    Ok(postcard::to_extend(samples, vec![SAMPLED])?)
+}
+
+pub(super) fn exchanged(exchange: &Exchange) -> Result<Vec<u8>, MessageError> {
+    Ok(postcard::to_extend(exchange, vec![EXCHANGED])?)
 }
 
 pub(super) fn end(finished: &Finished, key_lines_lost: u64) -> Result<Vec<u8>, MessageError> {
@@ -156,6 +170,13 @@ impl<'a> Message<'a> {
                 let Failure { is_fault, text } = postcard::from_bytes(content)?;
                 Ok(Self::Failed(Failure { is_fault, text: cleaned(&text) }))
             }
+            SAMPLED => {
+                let samples: Vec<Observed> = postcard::from_bytes(content)?;
+                let fits = samples::are_possible(&samples, shape.names);
+                if fits { Ok(Self::Sampled(samples)) } else { Err(MessageError::Figure("samples")) }
+            }
+            // What of it fits the plan is looked at by whoever has the plan.
+            EXCHANGED => Ok(Self::Exchanged(Box::new(postcard::from_bytes(content)?))),
             JAILED => Ok(Self::Jailed(cleaned(postcard::from_bytes(content)?))),
             _ => Err(MessageError::Kind),
         }
@@ -168,14 +189,25 @@ pub(super) struct Told {
     started: u64,
     jailed: u64,
     key_lines: u64,
+    samples: u64,
+    exchanges: u64,
+    exchanged_bytes: usize,
 }
 
 impl Told {
     /// Counts a message.
     pub(super) fn admit(&mut self, message: &Message<'_>) -> Result<(), MessageError> {
+        if let Message::Exchanged(exchange) = message {
+            self.exchanged_bytes = self.exchanged_bytes.saturating_add(exchange.size());
+            if self.exchanged_bytes > EXCHANGES_BYTES_MAX {
+                return Err(MessageError::Often("bytes of exchanges"));
+            }
+        }
         let (count, most, what) = match message {
             Message::Started(_) => (&mut self.started, 1, "a start"),
             Message::Jailed(_) => (&mut self.jailed, 1, "a jail"),
+            Message::Sampled(_) => (&mut self.samples, 1, "samples"),
+            Message::Exchanged(_) => (&mut self.exchanges, EXCHANGES_MAX as u64, "exchanges"),
             Message::KeyLog(_) => (&mut self.key_lines, KEY_LINES_MAX, "lines of the key log"),
             // Intervals are admitted by their numbers, and nothing comes after the others.
             Message::Interval(_) | Message::End(..) | Message::Failed(_) => return Ok(()),
@@ -233,6 +265,7 @@ impl CodedEnd {
 
 #[cfg(test)]
 mod tests {
+    use brunt_model::exchange::Part;
     use brunt_model::snapshot::Stats;
 
     use super::*;
@@ -255,6 +288,11 @@ mod tests {
         }
     }
 
+    fn sample(name: u16) -> Observed {
+        let (kind, what) = (brunt_model::outcome::ErrorKind::Status, "answered".to_owned());
+        Observed { name, kind, status: Some(503), what, answer: Some(vec![0xff]) }
+    }
+
     fn snapshot(core: u32) -> Snapshot {
         Snapshot { seq: 4, ..Snapshot::blank(0, core, 1) }
     }
@@ -271,6 +309,9 @@ mod tests {
         check(&interval(&snapshot(1)).unwrap(), &Message::Interval(Box::new(snapshot(1))));
         check(&key_log(&LINE).unwrap(), &Message::KeyLog(LINE));
         check(&jailed("on\x1b").unwrap(), &Message::Jailed("on".to_owned()));
+        check(&sampled(&[sample(0)]).unwrap(), &Message::Sampled(vec![sample(0)]));
+        let exchange = Exchange { status: Some(200), ..Exchange::default() };
+        check(&exchanged(&exchange).unwrap(), &Message::Exchanged(Box::new(exchange)));
         check(&end(&finished(), 6).unwrap(), &Message::End(Box::new(finished()), 6));
         let failure = Failure::from(EngineError::Pin(3));
         assert!(!failure.is_fault && Failure::from(EngineError::Panicked).is_fault);
@@ -292,6 +333,8 @@ mod tests {
             interval(&Snapshot { worker: 1, ..snapshot(0) }).unwrap(),
             key_log(&KeyLine { label: "A\nB", ..LINE }).unwrap(),
             key_log(&KeyLine { secret: &[0; 300], ..LINE }).unwrap(),
+            sampled(&[sample(1)]).unwrap(),
+            sampled(&vec![sample(0); 65]).unwrap(),
             end(&long, 0).unwrap(),
             end(&many, 0).unwrap(),
             end(&talkative, 0).unwrap(),
@@ -311,6 +354,11 @@ mod tests {
         check(&Message::Started(vec![7, 8]), 1);
         check(&Message::Jailed("on".to_owned()), 1);
         check(&Message::KeyLog(LINE), KEY_LINES_MAX);
+        check(&Message::Sampled(Vec::new()), 1);
+        check(&Message::Exchanged(Box::default()), EXCHANGES_MAX as u64);
+        let body = vec![0; EXCHANGES_BYTES_MAX / 10];
+        let request = Some(Part { head: Vec::new(), body, body_size: 0 });
+        check(&Message::Exchanged(Box::new(Exchange { request, ..Exchange::default() })), 10);
     }
 
     #[test]

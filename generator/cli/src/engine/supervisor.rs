@@ -9,6 +9,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use brunt_engine::{Controls, Finished, Stop};
+use brunt_model::exchange::Exchange;
+use brunt_model::samples::Observed;
 use brunt_model::snapshot::Snapshot;
 use brunt_model::tempo::{PER_MILLE_OF_PLAN, RATE_CHANGES_MAX};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -59,6 +61,10 @@ pub(crate) enum Seen<'a> {
     Retuned(u16),
     /// Which parts of the jail are on, and why others are not.
     Jailed(&'a str),
+    /// Failures, a few of each kind and name.
+    Sampled(Vec<Observed>),
+    /// One of the exchanges of a run that keeps them.
+    Exchanged(Box<Exchange>),
     /// A tenth of a second has passed, or something came: whatever else is to be looked at has its turn.
     Turn,
 }
@@ -241,6 +247,11 @@ impl Supervisor {
                 }
                 Message::Interval(snapshot) => see(Seen::Interval(&snapshot)),
                 Message::Jailed(text) => see(Seen::Jailed(&text)),
+                Message::Sampled(samples) => see(Seen::Sampled(samples)),
+                Message::Exchanged(exchange) if exchange.is_possible(run.job.plan) => {
+                    see(Seen::Exchanged(exchange));
+                }
+                Message::Exchanged(_) => return Err(wrong(&"an exchange that cannot be")),
                 Message::KeyLog(line) => {
                     if let Some(key_log) = &run.job.parts.tls.key_log {
                         key_log.log(line.label, line.client_random, line.secret);

@@ -72,6 +72,10 @@ pub(crate) struct LoadFlags {
     /// Arrivals that may wait for a connection before they are dropped; one second of the rate by default
     #[arg(long, value_name = "N", value_parser = count_u32, env = "BRUNT_MAX_BACKLOG")]
     pub max_backlog: Option<u32>,
+    /// Make one iteration of each flow, as one user, and show each exchange whole; secrets are left out
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "BRUNT_ONCE", conflicts_with_all =
+          ["connections", "requests", "duration", "rate", "max_connections", "max_backlog"])]
+    pub once: bool,
     /// What is sent before this is not measured
     #[arg(long, value_name = "DURATION", default_value = "0s", env = "BRUNT_WARMUP")]
     pub warmup: Nanos,

@@ -28,7 +28,7 @@ mod tests {
     fn a_result_of_an_earlier_build_can_be_read() {
         let mut value = serde_json::to_value(sample::report(Status::Pass)).unwrap();
         for (place, fields) in [
-            ("", &["kernel"][..]),
+            ("", &["kernel", "errors_samples"][..]),
             ("/totals", &["retransmits", "syn_retransmits", "checks"]),
             ("/requests/0", &["kernel", "dwell", "checks"]),
             ("/rate", &["arrivals"]),

@@ -7,7 +7,7 @@ use brunt_model::limit::LimitResult;
 use brunt_model::report::Report;
 use brunt_model::units::NANOS_PER_SECOND;
 
-use super::{clean, coverage, distrust, observed, parts};
+use super::{clean, coverage, distrust, observed, parts, samples_of};
 
 pub(crate) fn render(report: &Report) -> String {
     let distrust = distrust(report);
@@ -27,12 +27,13 @@ pub(crate) fn render(report: &Report) -> String {
     );
     properties(&mut text, report);
     let reasons = report.verdict.reasons.join("; ");
+    let failures = sampled(report);
     for limit in &report.limits {
         let result = match distrust {
             Some(distrust) => Some(("error", format!("{distrust}: {reasons}"))),
             None => missed(limit).map(|message| ("failure", message)),
         };
-        case(&mut text, &name, limit, result, seconds);
+        case(&mut text, (&name, &failures), limit, result, seconds);
     }
     text.push_str("  </testsuite>\n</testsuites>\n");
     text
@@ -55,15 +56,34 @@ fn properties(text: &mut String, report: &Report) {
     text.push_str("    </properties>\n");
 }
 
+/// What failed, a line for each sample.
+fn sampled(report: &Report) -> String {
+    let kinds = report.errors.keys();
+    let lines = kinds.flat_map(|kind| {
+        samples_of(report, kind).into_iter().map(move |sample| escaped(&format!("{kind}: {sample}")))
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 fn missed(limit: &LimitResult) -> Option<String> {
     (!limit.passed).then(|| format!("observed {}", observed(limit)))
 }
 
-fn case(text: &mut String, suite: &str, limit: &LimitResult, result: Option<(&str, String)>, seconds: f64) {
+fn case(
+    text: &mut String,
+    (suite, samples): (&str, &str),
+    limit: &LimitResult,
+    result: Option<(&str, String)>,
+    seconds: f64,
+) {
     let name = escaped(&limit.expression);
     let _ = write!(text, "    <testcase classname=\"{suite}\" name=\"{name}\" time=\"{seconds:.3}\"");
     let _ = match result {
         None => writeln!(text, "/>"),
+        Some(("failure", message)) if !samples.is_empty() => {
+            let message = escaped(&message);
+            writeln!(text, ">\n      <failure message=\"{message}\">{samples}</failure>\n    </testcase>")
+        }
         Some((kind, message)) => {
             writeln!(text, ">\n      <{kind} message=\"{}\"/>\n    </testcase>", escaped(&message))
         }

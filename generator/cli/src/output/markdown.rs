@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use brunt_model::report::{Latency, Report};
 use brunt_model::units::Nanos;
 
-use super::{clean, coverage, distrust, explanation, names, observed, parts, percent};
+use super::{clean, coverage, distrust, explanation, names, observed, parts, percent, samples_of};
 
 pub(crate) fn render(report: &Report) -> String {
     let mut text = String::new();
@@ -141,6 +141,14 @@ fn errors(text: &mut String, report: &Report) {
         let _ = writeln!(text, "| {} | {count} | {} |", cell(kind), cell(explanation(kind)));
     }
     text.push('\n');
+    for kind in report.errors.keys() {
+        for sample in samples_of(report, kind) {
+            let _ = writeln!(text, "- {}: {}", cell(kind), cell(&sample));
+        }
+    }
+    if !report.errors_samples.is_empty() {
+        text.push('\n');
+    }
 }
 
 /// Text that stays within its cell and is neither markup nor a mention.

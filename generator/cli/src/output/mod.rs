@@ -21,6 +21,7 @@ use std::fmt::Write as _;
 use brunt_model::limit::{Limit, LimitResult};
 use brunt_model::outcome::ErrorKind;
 use brunt_model::report::{Environment, KernelReport, Report};
+use brunt_model::samples::ErrorSample;
 use brunt_model::verdict::Status;
 
 use crate::flags::values::{Format, OutputSpec};
@@ -121,6 +122,21 @@ fn explanation(name: &str) -> &'static str {
     ErrorKind::ALL.iter().find(|kind| kind.name() == name).map_or("", |kind| kind.explanation())
 }
 
+/// A failure in one line, with the name of its request where there are several.
+fn sample_line(report: &Report, sample: &ErrorSample) -> String {
+    let name = if report.requests.len() > 1 { format!("{}: ", sample.name) } else { String::new() };
+    let status = sample.status.map_or_else(String::new, |status| format!("{status} "));
+    format!("{name}{status}{}", sample.message)
+}
+
+/// The samples of a kind; those that say the same are shown once.
+fn samples_of(report: &Report, kind: &str) -> Vec<String> {
+    let samples = report.errors_samples.iter().filter(|sample| sample.kind == kind);
+    let mut lines: Vec<_> = samples.map(|sample| sample_line(report, sample)).collect();
+    lines.dedup();
+    lines
+}
+
 /// `passed` over `whole` in percent.
 fn percent(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 * 100.0 / whole as f64 }
@@ -141,6 +157,25 @@ mod tests {
         ] {
             assert_eq!(clean(text), want);
         }
+    }
+
+    #[test]
+    fn samples_of_failures_are_only_text() {
+        let report = sample::with_samples(sample::report(Status::Fail));
+        for (format, want) in [
+            (Format::Text, "    e.g. 503 answered: \\u{1b}[31m<b>|no\\u{a}room\n"),
+            (Format::Json, r#""message": "answered: \u001b[31m<b>|no\nroom""#),
+            (Format::Markdown, r"- status: 503 answered: \\u{1b}\[31m&lt;b&gt;\|no\\u{a}room"),
+            (Format::Junit, "observed 9.90 ms"),
+        ] {
+            let rendered = render(&report, format, false);
+            assert!(rendered.contains(want), "{format:?}: {rendered}");
+        }
+        let junit = render(&report, Format::Junit, false);
+        assert!(
+            junit.contains(r">status: 503 answered: \u{1b}[31m&lt;b&gt;|no\u{a}room</failure>"),
+            "{junit}"
+        );
     }
 
     #[test]

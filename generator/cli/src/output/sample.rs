@@ -8,6 +8,7 @@ use brunt_model::report::{
     Checks, Environment, KernelReport, Latency, LatencyReport, RateReport, Report, RequestReport, RunInfo,
     SCHEMA_VERSION, Totals, WorkerReport,
 };
+use brunt_model::samples::ErrorSample;
 use brunt_model::verdict::{Status, Verdict};
 
 /// The values 1..=count, each times `step_ns`.
@@ -66,6 +67,7 @@ pub(crate) fn report(status: Status) -> Report {
         kernel: KernelReport::default(),
         status: BTreeMap::from([("200".to_owned(), 990), ("503".to_owned(), 4)]),
         errors: errors(),
+        errors_samples: Vec::new(),
         requests: vec![request()],
         timeline: Vec::new(),
         workers: vec![WorkerReport {
@@ -135,6 +137,17 @@ fn request() -> RequestReport {
         errors: errors(),
         checks: Checks::default(),
     }
+}
+
+/// With a hostile answer among the samples.
+pub(crate) fn with_samples(mut report: Report) -> Report {
+    report.errors_samples = vec![ErrorSample {
+        name: "GET /b".to_owned(),
+        kind: "status".to_owned(),
+        status: Some(503),
+        message: "answered: \x1b[31m<b>|no\nroom".to_owned(),
+    }];
+    report
 }
 
 /// Another name, so that there are several.

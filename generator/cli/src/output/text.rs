@@ -8,7 +8,7 @@ use brunt_model::tempo::RateChange;
 use brunt_model::units::{Bytes, Nanos};
 use brunt_model::verdict::Status;
 
-use super::{clean, coverage, distrust, explanation, names, observed, parts, percent};
+use super::{clean, coverage, distrust, explanation, names, observed, parts, percent, samples_of};
 
 /// Changes of the rate that are named; the others are in the JSON.
 const RATE_CHANGES_NAMED: usize = 5;
@@ -250,6 +250,9 @@ fn errors(page: &mut Page, report: &Report) {
     errors.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
     for (name, count) in errors {
         page.line(&format!("{:<20} {count:>10}  {}", clean(name), explanation(name)));
+        for sample in samples_of(report, name) {
+            page.line(&format!("  e.g. {}", clean(&sample)));
+        }
     }
 }
 

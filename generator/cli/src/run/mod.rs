@@ -4,6 +4,7 @@ pub(crate) mod addresses;
 pub(crate) mod file;
 mod key_log;
 mod lifecycle;
+mod once;
 pub(crate) mod progress;
 pub(crate) mod resolve;
 mod secrets;
@@ -16,8 +17,10 @@ mod watch;
 
 use brunt_engine::{Controls, Finished, Parts, Stop};
 use brunt_model::plan::{Endpoint, Inputs, Plan};
+use brunt_model::redact::Redactor;
 use brunt_model::report::{Environment, Facts, Report};
 use brunt_model::scenario::Lifecycle;
+use brunt_model::samples;
 
 use self::lifecycle::{Done, Once};
 use self::progress::Progress;
@@ -37,6 +40,9 @@ use crate::{output, terminal};
 /// Runs the load that the flags ask for and writes its report.
 pub(crate) fn run(flags: &RunFlags) -> Result<Exit, CommandError> {
     let outputs = outputs_or_text(&flags.output.output).map_err(CommandError::Usage)?;
+    if flags.load.once {
+        once::check_outputs(&outputs)?;
+    }
     let Ready { prepared, mut inputs, wanted, tls, setup, teardown } = ready(flags)?;
     tls.notices.iter().chain(&prepared.notices).for_each(|notice| terminal::say(notice));
     if let Some(setup) = setup {
@@ -51,7 +57,8 @@ pub(crate) fn run(flags: &RunFlags) -> Result<Exit, CommandError> {
     let controls = Controls::default();
     let hold = Hold::default();
     let wish = Wish { tui: flags.judge.tui, no_tui: flags.judge.no_tui, is_able: terminal::is_viewable() };
-    let view = wish.wants_view(prepared.plan.load.duration()).then(|| {
+    let wants_view = !flags.load.once && wish.wants_view(prepared.plan.load.duration());
+    let view = wants_view.then(|| {
         let coloured = terminal::is_view_coloured(flags.output.color);
         View::new(&prepared.plan, controls.clone(), hold.clone(), coloured)
     });
@@ -60,7 +67,7 @@ pub(crate) fn run(flags: &RunFlags) -> Result<Exit, CommandError> {
     let started_at = identity::now();
     let cores = prepared.parts.cores.len();
     let mut kernel = Kernel::begin(&wanted, &prepared.plan, cores).map_err(CommandError::Refused)?;
-    let (finished, observed, key_lines_lost) =
+    let (finished, mut observed, key_lines_lost) =
         execute(&prepared, &inputs, (&mut kernel, &wanted), &controls, (progress, view))?;
     let signal = if finished.stopped { signals.first() } else { None };
     drop(signals);
@@ -72,9 +79,15 @@ pub(crate) fn run(flags: &RunFlags) -> Result<Exit, CommandError> {
     let key_log = tls.key_log.inspect(|log| log.lose(key_lines_lost));
     key_log.and_then(|log| log.notice()).iter().for_each(|notice| terminal::say(notice));
 
-    let Prepared { plan, parts, environment, .. } = prepared;
-    let report =
-        judge(&plan, &parts, &finished, observed, kernel, Identity { run_id, started_at }, environment);
+    let Prepared { scenario, plan, parts, environment, .. } = prepared;
+    let redactor = secrets::redactor(&parts.data.secrets, &scenario);
+    let exchanges = std::mem::take(&mut observed.exchanges);
+    let identity = Identity { run_id, started_at };
+    let report = judge((&plan, &parts, &redactor), &finished, observed, kernel, identity, environment);
+    if scenario.once {
+        let shown = once::Once { plan: &plan, redactor: &redactor, exchanges: &exchanges, report: &report };
+        return Ok(shown.end(&outputs, signal));
+    }
     let output_failed = output::write_all(&report, &outputs, terminal::is_coloured(flags.output.color));
     Ok(Ending::of(&report, signal, output_failed).exit())
 }
@@ -137,7 +150,7 @@ fn execute(
     let job = Job { scenario, inputs, plan, parts, memory: kernel.mapped() };
     let mut watch = Watch::new(plan, &parts.cores, controls.stop.clone(), progress, view);
     let mut see = |seen: Seen<'_>| {
-        watch.see(&seen);
+        watch.see(seen);
         if kernel.turn() {
             // What is under way will not be answered either.
             controls.stop.press();
@@ -164,8 +177,7 @@ struct Identity {
 }
 
 fn judge(
-    plan: &Plan,
-    parts: &Parts,
+    (plan, parts, redactor): (&Plan, &Parts, &Redactor),
     finished: &Finished,
     observed: Observed,
     kernel: KernelEnd,
@@ -196,6 +208,7 @@ fn judge(
         arrivals_in_flight: finished.arrivals_in_flight,
         requests_in_flight: finished.requests_in_flight,
         timeline: observed.timeline,
+        errors_samples: samples::shown(observed.samples, plan.request_names(), redactor),
         broken: observed.broken,
         rate_changes: observed.rate_changes,
         cores: u32::try_from(parts.cores.len()).unwrap_or(u32::MAX),

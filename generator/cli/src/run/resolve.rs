@@ -95,6 +95,7 @@ pub(crate) fn resolve(flags: &RunFlags) -> Result<Asked, CommandError> {
         seed: flags.load.seed,
         limits: flags.judge.limits.clone(),
         script: None,
+        once: flags.load.once,
     };
     if let Some(file) = &file {
         file.fill_in(&mut scenario);

@@ -4,10 +4,18 @@ use std::ffi::OsString;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use brunt_model::redact::Redactor;
+use brunt_model::scenario::Scenario;
+
 use crate::error::CommandError;
 
 /// Tokens and keys are shorter.
 const SECRET_MAX: u64 = 64 << 10;
+
+/// Shorter values of cookies are choices rather than secrets, and stand in many other places.
+const COOKIE_LEAST: usize = 8;
 
 /// Where values may be found.
 pub(crate) struct Sources<'a> {
@@ -20,6 +28,28 @@ pub(crate) struct Sources<'a> {
 /// The value of each name, in the same order.
 pub(crate) fn resolve(names: &[String], sources: &Sources<'_>) -> Result<Vec<String>, CommandError> {
     names.iter().map(|name| value_of(name, sources)).collect()
+}
+
+/// Takes the values of secrets out of what is shown: those of a script, and credentials that the command line has.
+pub(crate) fn redactor(values: &[String], scenario: &Scenario) -> Redactor {
+    let headers = scenario.request.headers.iter();
+    let given: Vec<_> = headers.flat_map(|(name, value)| credentials(name, value)).collect();
+    Redactor::new(values.iter().chain(&given).map(String::as_str))
+}
+
+/// What is secret of a header: the token or the password behind a scheme, and what cookies are worth.
+fn credentials(name: &str, value: &str) -> Vec<String> {
+    if name.eq_ignore_ascii_case("cookie") {
+        let values = value.split(';').filter_map(|pair| Some(pair.split_once('=')?.1.trim().to_owned()));
+        return values.filter(|value| value.len() >= COOKIE_LEAST).collect();
+    }
+    if !["authorization", "proxy-authorization"].iter().any(|known| name.eq_ignore_ascii_case(known)) {
+        return Vec::new();
+    }
+    let token = value.split_once(' ').map_or(value, |(_, token)| token).trim();
+    let basic = STANDARD.decode(token).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let password = basic.as_deref().and_then(|pair| pair.split_once(':')).map(|(_, password)| password);
+    [Some(token), password].into_iter().flatten().map(str::to_owned).collect()
 }
 
 fn value_of(name: &str, sources: &Sources<'_>) -> Result<String, CommandError> {
@@ -65,6 +95,19 @@ fn read(name: &str, path: &Path) -> Result<String, CommandError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn credentials_of_headers_are_secrets_too() {
+        for (name, value, want) in [
+            ("authorization", "Basic bWU6cHc=", &["bWU6cHc=", "pw"][..]),
+            ("Authorization", "Bearer abc", &["abc"]),
+            ("Authorization", "abc", &["abc"]),
+            ("Cookie", "lang=en; sid=0123456789", &["0123456789"]),
+            ("Accept", "Basic bWU6cHc=", &[]),
+        ] {
+            assert_eq!(credentials(name, value), want, "{name}: {value}");
+        }
+    }
 
     #[test]
     fn values_come_from_flags_then_the_environment_then_credentials() {

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use brunt_engine::{Finished, Stop, StopSwitch};
 use brunt_model::codec::SPAN_MAX_NS;
+use brunt_model::exchange::Exchange;
 use brunt_model::ledger::{Admission, Ledger};
 use brunt_model::limit::{Broken, LiveLimits};
 use brunt_model::plan::Plan;
+use brunt_model::samples;
 use brunt_model::snapshot::{CoreTime, Snapshot, Stats};
 use brunt_model::tempo::RateChange;
 use brunt_model::timeline::{Closed, Row, Timeline};
@@ -40,6 +42,8 @@ pub(crate) struct Watch {
     looked: Nanos,
     /// What the engine says of its jail.
     jail: Option<String>,
+    samples: Vec<samples::Observed>,
+    exchanges: Vec<Exchange>,
 }
 
 /// What a watch knows at the end.
@@ -52,6 +56,8 @@ pub(crate) struct Observed {
     pub busiest: f64,
     pub host: HostPressure,
     pub jail: Option<String>,
+    pub samples: Vec<samples::Observed>,
+    pub exchanges: Vec<Exchange>,
     pub fault: Option<String>,
 }
 
@@ -78,19 +84,23 @@ impl Watch {
             refused: None,
             looked: Nanos::ZERO,
             jail: None,
+            samples: Vec::new(),
+            exchanges: Vec::new(),
         }
     }
 
-    pub(crate) fn see(&mut self, seen: &Seen<'_>) {
+    pub(crate) fn see(&mut self, seen: Seen<'_>) {
         match seen {
             Seen::Started { process, threads } => {
-                self.pressure.begin(*process, threads);
+                self.pressure.begin(process, threads);
                 self.started = monotonic_nanos();
                 self.begin_view();
             }
             Seen::Interval(snapshot) => self.add(snapshot),
-            Seen::Retuned(per_mille) => self.retune(*per_mille),
-            Seen::Jailed(text) => self.jail = Some((*text).to_owned()),
+            Seen::Retuned(per_mille) => self.retune(per_mille),
+            Seen::Jailed(text) => self.jail = Some(text.to_owned()),
+            Seen::Sampled(samples) => self.samples = samples,
+            Seen::Exchanged(exchange) => self.exchanges.push(*exchange),
             Seen::Turn => {
                 self.look();
                 if let Some(view) = &mut self.view {
@@ -214,6 +224,8 @@ impl Watch {
         }
         Observed {
             jail: self.jail,
+            samples: self.samples,
+            exchanges: self.exchanges,
             timeline: self.timeline.into_rows(),
             broken: self.limits.broken(),
             rate_changes: self.rate_changes,
@@ -300,9 +312,9 @@ mod tests {
         let plan = plan();
         let mut watch = watch_of(&plan, &[CoreId(0), CoreId(1)]);
         watch.look();
-        watch.see(&Seen::Started { process: 1, threads: &[1, 2] });
+        watch.see(Seen::Started { process: 1, threads: &[1, 2] });
         watch.look();
-        snapshots.iter().for_each(|snapshot| watch.see(&Seen::Interval(snapshot)));
+        snapshots.iter().for_each(|snapshot| watch.see(Seen::Interval(snapshot)));
         let mut total = Stats::new(1);
         total.counters.bytes_in = counted;
         watch.finish(&total)
@@ -341,7 +353,7 @@ mod tests {
             let request = &mut one.stats.requests[0];
             (0..completed).for_each(|_| request.response_ok.record(1_000));
             (0..failed).for_each(|_| request.response_failed.record(1_000));
-            watch.see(&Seen::Interval(&one));
+            watch.see(Seen::Interval(&one));
         }
         let observed = watch.finish(&Stats::new(1));
         let at = observed.broken.iter().map(|broken| broken.map(|broken| broken.at)).collect::<Vec<_>>();
@@ -361,8 +373,8 @@ mod tests {
     fn a_changed_rate_is_kept_for_the_result() {
         let plan = plan();
         let mut watch = watch_of(&plan, &[CoreId(0)]);
-        watch.see(&Seen::Started { process: 1, threads: &[1] });
-        [1_100, 1_000].iter().for_each(|&per_mille| watch.see(&Seen::Retuned(per_mille)));
+        watch.see(Seen::Started { process: 1, threads: &[1] });
+        [1_100, 1_000].iter().for_each(|&per_mille| watch.see(Seen::Retuned(per_mille)));
         let changes = watch.finish(&Stats::new(1)).rate_changes;
         assert_eq!(changes.iter().map(|change| change.per_mille).collect::<Vec<_>>(), [1_100, 1_000]);
         assert!(changes[0].at_ns <= changes[1].at_ns && changes[1].at_ns < 60_000_000_000, "{changes:?}");
@@ -375,7 +387,7 @@ mod tests {
         let mut one = snapshot(0, 0, 1);
         let c = &mut one.stats.counters;
         (c.scheduled, c.started, c.finished, c.completed, c.dropped) = (20, 15, 9, 9, 2);
-        watch.see(&Seen::Interval(&one));
+        watch.see(Seen::Interval(&one));
         let loss = Loss { what: "ended".to_owned(), elapsed: std::time::Duration::from_secs(2) };
         let (finished, observed) = watch.finish_lost(&loss, false);
         let counters = &finished.total.counters;

@@ -20,6 +20,8 @@ pub struct Context {
     pub decode: bool,
     /// Places that answers redirect to are of interest.
     pub redirects: bool,
+    /// So many bytes are kept of the content of an answer whose status tells of an error.
+    pub errors_kept: usize,
 }
 
 /// Where a piece of input left the answer.
@@ -317,6 +319,9 @@ impl H1 {
         if self.wants.head {
             self.kept_head.extend_from_slice(&bytes[..head.len]);
         }
+        if head.status >= 400 && context.errors_kept > 0 {
+            self.content.keep(self.wants.body.max(context.errors_kept));
+        }
         self.body_size = if let Framing::Length(length) = head.framing { length } else { 0 };
         if context.decode {
             self.content.begin(head.coding, context.body_limit);
@@ -394,7 +399,13 @@ mod tests {
     use super::*;
 
     fn context() -> Context {
-        Context { caches: vec![HeadCache::default()], body_limit: 1_000, decode: false, redirects: false }
+        Context {
+            caches: vec![HeadCache::default()],
+            body_limit: 1_000,
+            decode: false,
+            redirects: false,
+            errors_kept: 0,
+        }
     }
 
     /// Feeds `answer` in pieces of `cut` bytes, and its end where the machine wants more.

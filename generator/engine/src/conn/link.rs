@@ -2,6 +2,7 @@
 
 use brunt_model::outcome::ErrorKind;
 use brunt_model::plan::{Plan, Protocol};
+use brunt_model::samples::ANSWER_KEPT;
 
 use super::h2::client::{self, Client};
 use super::one::{One, Wire};
@@ -48,14 +49,19 @@ pub struct Context {
 }
 
 impl Context {
+    /// Contents of answers that tell of errors are of no interest any more.
+    pub const fn forget_errors(&mut self) {
+        (self.one.errors_kept, self.two.errors_kept) = (0, 0);
+    }
+
     #[must_use]
     pub fn of(plan: &Plan) -> Self {
         let (decode, redirects) = (plan.decode, plan.redirects.is_some());
         let body_limit = plan.body_limit.0;
         let caches = plan.script.calls.iter().map(|_| super::head::HeadCache::default()).collect();
         Self {
-            one: h1::Context { caches, body_limit, decode, redirects },
-            two: client::Context { body_limit, decode, redirects },
+            one: h1::Context { caches, body_limit, decode, redirects, errors_kept: ANSWER_KEPT },
+            two: client::Context { body_limit, decode, redirects, errors_kept: ANSWER_KEPT },
         }
     }
 }
@@ -409,8 +415,9 @@ mod tests {
                 body_limit: 1_000,
                 decode: false,
                 redirects: false,
+                errors_kept: 0,
             },
-            two: client::Context { body_limit: 1_000, decode: false, redirects: false },
+            two: client::Context { body_limit: 1_000, decode: false, redirects: false, errors_kept: 0 },
         };
         link.start(&context);
         assert_eq!(link.feed(b"\0\0\0\x04\0\0\0\0\0", 1, &mut context).1, Step::Ready);

@@ -11,7 +11,7 @@ use brunt_model::plan::Plan;
 
 use super::outbox::Outbox;
 use super::socket::{Routes, errno, is_shut_out, pending_error, send_some, shut};
-use super::{ConnId, Driver, Event, LongTimer, Route, WaitEnd, connect_error, transfer_error};
+use super::{ConnId, Driver, Event, LongTimer, Route, WaitEnd, transfer_error};
 use crate::limits::{SKIP_AT_MOST, TURN_BYTES};
 
 const BUFFER_SIZE: usize = 64 * 1024;
@@ -257,7 +257,7 @@ impl Epoll {
         self.slots[conn.index()].connecting = false;
         match self.fd(conn).map(pending_error) {
             Some(0) => Some(Event::Connected(conn)),
-            error => Some(Event::ConnectFailed(conn, connect_error(error.unwrap_or(0)))),
+            error => Some(Event::ConnectFailed(conn, self.routes.refused(error.unwrap_or(0)))),
         }
     }
 
@@ -326,14 +326,18 @@ impl Driver for Epoll {
         // SAFETY: the address is valid for its length and is only read.
         let result = unsafe { libc::connect(fd.as_raw_fd(), address.as_ptr(), address.len()) };
         if result < 0 && errno() != libc::EINPROGRESS {
-            return Err(connect_error(errno()));
+            return Err(self.routes.refused(errno()));
         }
         let mark = u64::from(slot.generation) << 32 | u64::from(conn.0);
         if let Err(error) = add(&self.epoll, fd.as_raw_fd(), INTEREST, mark) {
-            return Err(connect_error(error.raw_os_error().unwrap_or(0)));
+            return Err(self.routes.refused(error.raw_os_error().unwrap_or(0)));
         }
         slot.fd = Some(fd);
         Ok(())
+    }
+
+    fn connect_errno(&self) -> i32 {
+        self.routes.last_refused()
     }
 
     fn is_marked(&self, conn: ConnId) -> bool {

@@ -75,6 +75,11 @@ pub(crate) trait Driver {
     /// When it cannot even begin, for want of a descriptor or a port.
     fn connect(&mut self, conn: ConnId, route: Route) -> Result<(), ErrorKind>;
 
+    /// The system's number for why a connect failed last; 0 where none did.
+    fn connect_errno(&self) -> i32 {
+        0
+    }
+
     /// Does the kernel stamp what the last connection of this place sends and receives?
     fn is_marked(&self, conn: ConnId) -> bool;
 

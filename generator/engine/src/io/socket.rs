@@ -4,6 +4,7 @@ use std::io;
 use std::mem::{self, MaybeUninit};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicI32, Ordering};
 
 use brunt_loader::timing::CoreTiming;
 use brunt_model::outcome::ErrorKind;
@@ -91,6 +92,8 @@ pub(super) struct Routes {
     sources: Vec<RawAddress>,
     /// The kernel is to stamp what these sockets send and receive.
     timing: Option<CoreTiming>,
+    /// What the kernel said of the last connect that failed.
+    refused: AtomicI32,
 }
 
 impl Routes {
@@ -100,7 +103,12 @@ impl Routes {
             Endpoint::Unix(path) => RawAddress::unix(path),
         });
         let source = |ip: &IpAddr| RawAddress::ip(SocketAddr::new(*ip, 0));
-        Self { endpoints: endpoints.collect(), sources: plan.source_ips.iter().map(source).collect(), timing }
+        Self {
+            endpoints: endpoints.collect(),
+            sources: plan.source_ips.iter().map(source).collect(),
+            timing,
+            refused: AtomicI32::new(0),
+        }
     }
 
     /// Do sockets of these routes discard with MSG_TRUNC? TCP does (tcp(7)); for unix sockets it means nothing.
@@ -120,17 +128,28 @@ impl Routes {
         // SAFETY: no pointers are passed; the result is checked before it is owned.
         let raw = unsafe { libc::socket(address.family(), kind, 0) };
         if raw < 0 {
-            return Err(connect_error(errno()));
+            return Err(self.refused(errno()));
         }
         // SAFETY: `raw` is a descriptor that was just made and is owned by nobody else.
         let fd = unsafe { OwnedFd::from_raw_fd(raw) };
         if address.family() != libc::AF_UNIX {
-            set(raw, libc::IPPROTO_TCP, libc::TCP_NODELAY)?;
+            set(raw, libc::IPPROTO_TCP, libc::TCP_NODELAY).map_err(|errno| self.refused(errno))?;
         }
         if let Some(source) = route.source.map(|source| &self.sources[source]) {
-            bind(raw, source)?;
+            bind(raw, source).map_err(|errno| self.refused(errno))?;
         }
         Ok(fd)
+    }
+
+    /// A connect failed by this error: what that means.
+    pub(super) fn refused(&self, errno: i32) -> ErrorKind {
+        self.refused.store(errno, Ordering::Relaxed);
+        connect_error(errno)
+    }
+
+    /// The error of the last connect that failed.
+    pub(super) fn last_refused(&self) -> i32 {
+        self.refused.load(Ordering::Relaxed)
     }
 
     /// Ties a new socket to its connection's time stamps; false where it will have none. `generation` differs from that
@@ -142,19 +161,19 @@ impl Routes {
 }
 
 /// The port is chosen at connect, when the kernel knows the other end and may use it again for another one.
-fn bind(fd: RawFd, source: &RawAddress) -> Result<(), ErrorKind> {
+fn bind(fd: RawFd, source: &RawAddress) -> Result<(), i32> {
     set(fd, libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT)?;
     // SAFETY: the address is valid for its length and is only read.
     let result = unsafe { libc::bind(fd, source.as_ptr(), source.len()) };
-    if result == 0 { Ok(()) } else { Err(connect_error(errno())) }
+    if result == 0 { Ok(()) } else { Err(errno()) }
 }
 
-fn set(fd: RawFd, level: libc::c_int, option: libc::c_int) -> Result<(), ErrorKind> {
+fn set(fd: RawFd, level: libc::c_int, option: libc::c_int) -> Result<(), i32> {
     let on: libc::c_int = 1;
     let len = libc::socklen_t::try_from(mem::size_of_val(&on)).expect("four bytes");
     // SAFETY: the value is a live integer of the length given, and is only read.
     let result = unsafe { libc::setsockopt(fd, level, option, (&raw const on).cast(), len) };
-    if result == 0 { Ok(()) } else { Err(connect_error(errno())) }
+    if result == 0 { Ok(()) } else { Err(errno()) }
 }
 
 /// Ends both directions, so that every operation waiting on the socket ends too, and closes it.

@@ -20,7 +20,7 @@ use self::ring::{Completion, GENERATION_MASK, Op, build_ring, cancel_all, enable
 use super::buffers::Buffers;
 use super::outbox::Outbox;
 use super::socket::{Routes, is_shut_out, shut};
-use super::{ConnId, Driver, Event, LongTimer, Route, WaitEnd, connect_error, transfer_error};
+use super::{ConnId, Driver, Event, LongTimer, Route, WaitEnd, transfer_error};
 use crate::limits::{SEND_BATCH, SHORT_REQUEST_MAX, SKIP_AT_LEAST, SKIP_AT_MOST};
 
 const GROUP: u16 = 0;
@@ -279,7 +279,7 @@ impl Uring {
 
     fn connected(&mut self, conn: ConnId, result: i32) -> Event {
         if result < 0 {
-            return Event::ConnectFailed(conn, connect_error(-result));
+            return Event::ConnectFailed(conn, self.routes.refused(-result));
         }
         self.arm(conn);
         Event::Connected(conn)
@@ -375,6 +375,10 @@ impl Driver for Uring {
         slot.fd = Some(fd);
         self.push(&entry);
         Ok(())
+    }
+
+    fn connect_errno(&self) -> i32 {
+        self.routes.last_refused()
     }
 
     fn is_marked(&self, conn: ConnId) -> bool {

@@ -13,6 +13,7 @@ use crate::histogram::Histogram;
 use crate::limit::{Broken, Limit, LimitResult, PlannedLimit};
 use crate::outcome::ErrorKind;
 use crate::plan::{Load, Plan};
+use crate::samples::ErrorSample;
 use crate::snapshot::{Counters, RequestStats, STATUS_LOWEST, Stats};
 use crate::tempo::{RateChange, Tempo};
 use crate::timeline::Row;
@@ -34,6 +35,9 @@ pub struct Report {
     pub kernel: KernelReport,
     pub status: BTreeMap<String, u64>,
     pub errors: BTreeMap<String, u64>,
+    /// A few failures of each kind and request name.
+    #[serde(default)]
+    pub errors_samples: Vec<ErrorSample>,
     pub requests: Vec<RequestReport>,
     pub timeline: Vec<Row>,
     pub workers: Vec<WorkerReport>,
@@ -231,6 +235,7 @@ pub struct Facts<'a> {
     pub arrivals_in_flight: u64,
     pub requests_in_flight: u64,
     pub timeline: Vec<Row>,
+    pub errors_samples: Vec<ErrorSample>,
     /// Of each of the plan's limits, where it did not hold while the run went on.
     pub broken: Vec<Option<Broken>>,
     pub rate_changes: Vec<RateChange>,
@@ -285,6 +290,7 @@ impl Report {
             kernel: kernel(&stats.counters),
             status: statuses(&all),
             errors: errors(&all),
+            errors_samples: facts.errors_samples,
             requests: requests(plan, stats),
             timeline: facts.timeline,
             workers: vec![WorkerReport {
@@ -541,6 +547,7 @@ mod tests {
             arrivals_in_flight: 0,
             requests_in_flight: 0,
             timeline: Vec::new(),
+            errors_samples: Vec::new(),
             rate_changes: Vec::new(),
             broken: vec![broken.map(|seconds| Broken { at: Nanos::from_secs(seconds), observed: 1.0 })],
             cores: 1,

@@ -29,6 +29,8 @@ pub struct Scenario {
     pub limits: Vec<Limit>,
     /// Flows of a scenario file in place of the request.
     pub script: Option<ScriptSource>,
+    /// In place of a load: one user makes one iteration of each flow, and its exchanges are kept.
+    pub once: bool,
 }
 
 /// A scenario file as it was written, and what of it is to be run.
@@ -72,6 +74,7 @@ impl Scenario {
             seed: 1,
             limits: Vec::new(),
             script: None,
+            once: false,
         }
     }
 }

@@ -45,6 +45,8 @@ pub struct Context {
     pub body_limit: u64,
     pub decode: bool,
     pub redirects: bool,
+    /// As [`crate::conn::h1::Context::errors_kept`].
+    pub errors_kept: usize,
 }
 
 /// The connection must end: why, as the peer is told and as results name it.

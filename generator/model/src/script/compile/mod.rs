@@ -132,6 +132,7 @@ impl<'a> Compiler<'a> {
             feeders,
             secrets: self.names.secrets(),
             cookies: self.file.http.cookies.unwrap_or(true),
+            once: false,
         }
     }
 

@@ -91,6 +91,9 @@ impl Client {
                 if stream.wants.head {
                     std::mem::swap(&mut stream.head, &mut self.responses.fields);
                 }
+                if head.status >= 400 && context.errors_kept > 0 {
+                    stream.content.keep(stream.wants.body.max(context.errors_kept));
+                }
                 let to_head = stream.wants.to_head;
                 if !to_head && head.length.is_some_and(|length| length > context.body_limit) {
                     return Some(self.fail(lane, ErrorKind::BodyLimit, out));

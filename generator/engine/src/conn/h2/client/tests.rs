@@ -2,7 +2,7 @@ use super::*;
 use crate::conn::Wants;
 use crate::conn::h1::Answer;
 
-const CONTEXT: Context = Context { body_limit: 1 << 20, decode: false, redirects: false };
+const CONTEXT: Context = Context { body_limit: 1 << 20, decode: false, redirects: false, errors_kept: 0 };
 
 /// A client whose server has sent its SETTINGS, and a request without a body or with one of so many bytes.
 fn begun(lanes: u32) -> (Client, Vec<u8>) {
