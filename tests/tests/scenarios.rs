@@ -10,6 +10,8 @@ mod data;
 mod examples;
 #[path = "scenarios/hostile.rs"]
 mod hostile;
+#[path = "scenarios/replay.rs"]
+mod replay;
 #[path = "scenarios/same.rs"]
 mod same;
 #[path = "scenarios/secrets.rs"]

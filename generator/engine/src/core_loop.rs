@@ -174,7 +174,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             work: work_of(plan, share, pace),
             context: Context::of(plan),
             requests: all_outgoing(&settings),
-            users: Users::new(&plan.script, plan.seed, user_numbers(share, connections, lanes)),
+            users: Users::new(plan, user_numbers(share, connections, lanes)),
             data,
             filler: Filler::default(),
             target: place_of(plan),

@@ -2,10 +2,11 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::sync::Arc;
 
 use brunt_model::expr::Value;
 use brunt_model::feeder::row_of;
-use brunt_model::plan::ClosedShape;
+use brunt_model::plan::{ClosedShape, Plan};
 use brunt_model::random::Random;
 use brunt_model::script::{LOOPS_MAX, Op, Script};
 
@@ -128,11 +129,14 @@ pub(crate) struct Users {
     seed: u64,
     /// By flow, the weights up to and including it.
     weights: Vec<u64>,
+    /// Of a replay: by the number of an arrival, its flow.
+    picks: Option<Arc<[u16]>>,
 }
 
 impl Users {
     /// `numbers` are those of the lanes' users, among all of the run.
-    pub(crate) fn new(script: &Script, seed: u64, numbers: impl Iterator<Item = u64>) -> Self {
+    pub(crate) fn new(plan: &Plan, numbers: impl Iterator<Item = u64>) -> Self {
+        let script = &plan.script;
         let all: Vec<_> = if script.is_single() {
             Vec::new()
         } else {
@@ -148,8 +152,9 @@ impl Users {
             all,
             active: 0,
             retired: 0,
-            seed,
+            seed: plan.seed,
             weights: weights.collect(),
+            picks: plan.load.picks().cloned(),
         }
     }
 
@@ -277,6 +282,10 @@ impl Users {
 
     /// Which flow an iteration takes.
     pub(crate) fn flow_of(&self, number: u64) -> u16 {
+        let picked = self.picks.as_ref().zip(usize::try_from(number).ok());
+        if let Some(&flow) = picked.and_then(|(picks, number)| picks.get(number)) {
+            return flow;
+        }
         let all = self.weights.last().copied().unwrap_or(0);
         let drawn = Random::new(self.seed ^ CHOICE, number).below(all);
         let flow = self.weights.partition_point(|&sum| sum <= drawn);

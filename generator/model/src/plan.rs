@@ -2,8 +2,10 @@
 
 mod file;
 mod limits;
+mod replay;
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -92,6 +94,9 @@ pub enum Load {
         max_connections: u32,
         /// Arrivals that may wait for a connection; those past it are dropped.
         max_backlog: u32,
+        /// By an arrival's number, the flow that it takes; those past the end draw theirs. Written down as its digest.
+        #[serde(serialize_with = "replay::digest_of_picks", skip_serializing_if = "Option::is_none")]
+        picks: Option<Arc<[u16]>>,
     },
 }
 
@@ -116,6 +121,15 @@ impl Load {
     #[must_use]
     pub const fn is_open(&self) -> bool {
         matches!(self, Self::Open { .. })
+    }
+
+    /// The flows of a replay's arrivals, by their numbers.
+    #[must_use]
+    pub const fn picks(&self) -> Option<&Arc<[u16]>> {
+        match self {
+            Self::Open { picks, .. } => picks.as_ref(),
+            Self::Closed { .. } => None,
+        }
     }
 
     /// Connections that may be open at once, over all cores.
@@ -323,6 +337,8 @@ pub fn compile(scenario: &Scenario, inputs: &Inputs) -> Result<Plan, PlanError> 
         Some(source) => file::of_file(source, scenario, inputs, &url)?,
     };
     let (load, warmup) = match of_file {
+        // That of the command line comes in place of the file's.
+        Some((load, _)) if scenario.warmup > Nanos::ZERO => (load, scenario.warmup),
         Some(of_file) => of_file,
         None => (load(&scenario.load, protocol.lanes(), scenario.seed)?, scenario.warmup),
     };
@@ -527,6 +543,7 @@ fn load(spec: &LoadSpec, lanes: u32, seed: u64) -> Result<Load, PlanError> {
         warm_connections: spec.connections.unwrap_or(1),
         max_connections,
         max_backlog: spec.max_backlog.unwrap_or_else(|| second_of_rate.clamp(1, BACKLOG_MAX)),
+        picks: None,
     })
 }
 

@@ -51,9 +51,10 @@ fn no_example_is_forgotten() {
     assert_eq!(names, run);
 }
 
-const SHORTENED: [(&str, &str); 7] = [
+const SHORTENED: [(&str, &str); 8] = [
     ("csv-api.yaml", "-c 4 -z 1s"),
     ("login.yaml", "-c 4 -z 1s"),
+    ("replay.yaml", "--warmup 500ms"),
     ("shop.yaml", "-c 10 -z 2s"),
     ("soak.yaml", "-q 50 -z 1s"),
     ("spike.yaml", "-q 100 -z 1s"),

@@ -13,7 +13,7 @@ use crate::script::CALLS_MAX;
 use crate::script::call::{Call, Check, Draft, Piece, Probe, Signer};
 
 /// A header field on its way.
-type Field = (String, Vec<Piece>);
+pub(super) type Field = (String, Vec<Piece>);
 
 impl Compiler<'_> {
     /// The number of the call that a request becomes; `None` if it is not wanted, or wrong.
@@ -42,8 +42,23 @@ impl Compiler<'_> {
         let body = body.unwrap_or_default();
         let has_body = !body.pieces.is_empty() || matches!(request.method.as_str(), "POST" | "PUT" | "PATCH");
         let draft = Draft { signer, ..self.draft(&request.method, target, fields, body.pieces, has_body) };
-        let made = self.made(&request.method, &self.labels[usize::from(name)], &draft);
-        if made.0.head_len > REQUEST_HEAD_MAX {
+        let judges_status = checks.iter().any(|check| speaks_of_status(check.that.expr.source()));
+        let call = self.finished(&request.method, name, draft, at);
+        self.add_call(Call {
+            total: request.total_timeout,
+            redirects: request.redirects.or(self.frame.redirects).filter(|redirects| *redirects > 0),
+            ok_status: request.ok_status.clone(),
+            judges_status,
+            checks,
+            saves,
+            ..call
+        })
+    }
+
+    /// A call whose answer nobody looks at, of a draft that is done.
+    pub(super) fn finished(&mut self, method: &str, name: u16, draft: Draft, at: Place) -> Call {
+        let (request, is_fixed) = self.made(method, &self.labels[usize::from(name)], &draft);
+        if request.head_len > REQUEST_HEAD_MAX {
             self.fault(
                 at,
                 format!("the request's head has more than {REQUEST_HEAD_MAX} bytes"),
@@ -54,20 +69,13 @@ impl Compiler<'_> {
             let mend = "use https://, or allow it with --secrets-in-clear";
             self.fault(at, "a secret would go over the network in clear text", mend);
         }
-        let url = self.url_of(&made.0);
-        let judges_status = checks.iter().any(|check| speaks_of_status(check.that.expr.source()));
-        self.calls.push(Call {
-            name,
-            url,
-            request: made.0,
-            draft: (!made.1).then_some(draft),
-            total: request.total_timeout,
-            redirects: request.redirects.or(self.frame.redirects).filter(|redirects| *redirects > 0),
-            ok_status: request.ok_status.clone(),
-            judges_status,
-            checks,
-            saves,
-        });
+        let url = self.url_of(&request);
+        Call { draft: (!is_fixed).then_some(draft), ..Call::fixed(name, request, url) }
+    }
+
+    /// The call's number.
+    pub(super) fn add_call(&mut self, call: Call) -> Option<u16> {
+        self.calls.push(call);
         u16::try_from(self.calls.len() - 1).ok()
     }
 
@@ -137,7 +145,7 @@ impl Compiler<'_> {
         rest.starts_with('/').then_some(rest)
     }
 
-    fn fields(&mut self, request: &file::Request, content_type: Option<&str>) -> Vec<Field> {
+    pub(super) fn fields(&mut self, request: &file::Request, content_type: Option<&str>) -> Vec<Field> {
         let mut given: Vec<Field> = Vec::new();
         let file = self.file;
         for headers in [&file.http.headers, &request.headers] {
@@ -205,7 +213,7 @@ impl Compiler<'_> {
     }
 
     /// Credentials that take a look at the whole request.
-    fn signer(&mut self, request: &file::Request) -> Option<Signer> {
+    pub(super) fn signer(&mut self, request: &file::Request) -> Option<Signer> {
         let file = self.file;
         let auth = request.auth.as_ref().or(file.http.auth.as_ref())?;
         match &auth.value {
@@ -278,7 +286,11 @@ impl Compiler<'_> {
 
     /// The index of the request's label, which requests of the same name share.
     fn label(&mut self, request: &file::Request, of_target: String, tags: Vec<String>) -> u16 {
-        let label = request.name.clone().unwrap_or(of_target);
+        self.named(request.name.clone().unwrap_or(of_target), tags)
+    }
+
+    /// The index of a label, which from now on has these tags too.
+    pub(super) fn named(&mut self, label: String, tags: Vec<String>) -> u16 {
         let known: HashMap<_, _> = self.labels.iter().zip(0usize..).collect();
         let index = known.get(&label).copied().unwrap_or_else(|| {
             self.labels.push(label);
@@ -294,7 +306,7 @@ impl Compiler<'_> {
         u16::try_from(index).unwrap_or(u16::MAX)
     }
 
-    fn draft(
+    pub(super) fn draft(
         &self,
         method: &str,
         target: Vec<Piece>,

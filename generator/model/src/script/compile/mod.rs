@@ -5,6 +5,7 @@ mod body;
 mod call;
 mod names;
 mod pieces;
+mod replay;
 mod steps;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ use super::call::Call;
 use super::{FeederPlan, Flow, Script, Span, VARIABLES_MAX};
 use crate::expr::{self, Expr, ExprError, Stage, Template, Value};
 use crate::feeder::Table;
+use crate::replay::Logs;
 use crate::request::digest;
 use crate::scenario::file::{self, FAULTS_MAX, Fault, File, Located, Place, Scalar};
 
@@ -44,6 +46,8 @@ pub struct Frame<'a> {
     pub tags: &'a [String],
     /// None with one of these.
     pub exclude_tags: &'a [String],
+    /// What its loads replay.
+    pub logs: &'a Logs,
 }
 
 struct Compiler<'a> {
@@ -94,8 +98,11 @@ impl<'a> Compiler<'a> {
             self.fault(at, format!("{what} cannot be run yet"), "leave it out");
         }
         let on_start = self.steps(&self.file.on_start, &[]);
-        let flows: Vec<_> = self.file.flows.iter().filter_map(|(name, flow)| self.flow(name, flow)).collect();
-        if self.faults.is_empty() && !flows.iter().any(|flow| flow.weight > 0) {
+        let of_file: Vec<_> =
+            self.file.flows.iter().filter_map(|(name, flow)| self.flow(name, flow)).collect();
+        let is_runnable = of_file.iter().any(|flow| flow.weight > 0) || self.only_replays();
+        let flows = [self.replayed(), of_file].concat();
+        if self.faults.is_empty() && !is_runnable {
             let mend = "add one under `flows:`, with a weight above 0 and the tags that are asked for";
             self.fault(Place { line: 1, column: 1 }, "there is no flow to run", mend);
         }

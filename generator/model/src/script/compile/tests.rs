@@ -16,6 +16,7 @@ fn compiled_for(target: &str, source: &str, files: &Files) -> Result<Script, Vec
         secrets_in_clear: false,
         tags: &[],
         exclude_tags: &[],
+        logs: &Logs::default(),
     };
     compile(&file, frame, files)
 }
@@ -239,6 +240,7 @@ fn tags_choose_what_is_run() {
             secrets_in_clear: false,
             tags: &tags,
             exclude_tags: &exclude_tags,
+            logs: &Logs::default(),
         };
         compile(&file::read(source).unwrap(), frame, &Files::new()).unwrap().names
     };
