@@ -104,9 +104,9 @@ impl Compiler<'_> {
         }
         let kept: BTreeMap<_, _> =
             most.into_iter().map(|(label, _)| (label, self.named(label.clone(), Vec::new()))).collect();
-        let mut index =
+        let index =
             |label| kept.get(label).copied().unwrap_or_else(|| self.named(OTHER.to_owned(), Vec::new()));
-        labels.iter().map(|label| index(label)).collect()
+        labels.iter().map(index).collect()
     }
 }
 
