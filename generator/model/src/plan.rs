@@ -123,15 +123,6 @@ impl Load {
         matches!(self, Self::Open { .. })
     }
 
-    /// The flows of a replay's arrivals, by their numbers.
-    #[must_use]
-    pub const fn picks(&self) -> Option<&Arc<[u16]>> {
-        match self {
-            Self::Open { picks, .. } => picks.as_ref(),
-            Self::Closed { .. } => None,
-        }
-    }
-
     /// Connections that may be open at once, over all cores.
     #[must_use]
     pub const fn max_connections(&self) -> u32 {

@@ -16,6 +16,17 @@ use crate::units::{NANOS_PER_SECOND, Nanos};
 /// A log with one request has no length, and the rate of its load would be any.
 const LENGTH_MIN: Nanos = Nanos(NANOS_PER_SECOND);
 
+impl super::Load {
+    /// The flows of a replay's arrivals, by their numbers.
+    #[must_use]
+    pub const fn picks(&self) -> Option<&Arc<[u16]>> {
+        match self {
+            Self::Open { picks, .. } => picks.as_ref(),
+            Self::Closed { .. } => None,
+        }
+    }
+}
+
 /// Reads the logs that a file replays. Where the command line names another load there is none.
 pub(super) fn logs(file: &File, files: &Files, is_other_load: bool) -> Result<Logs, Vec<Fault>> {
     let (mut logs, mut faults) = (Logs::default(), Vec::new());
