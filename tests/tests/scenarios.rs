@@ -14,6 +14,8 @@ mod hostile;
 mod lives;
 #[path = "scenarios/once.rs"]
 mod once;
+#[path = "scenarios/replay.rs"]
+mod replay;
 #[path = "scenarios/same.rs"]
 mod same;
 #[path = "scenarios/secrets.rs"]

@@ -188,7 +188,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             work: work_of(plan, share, pace),
             context: Context::of(plan),
             requests: all_outgoing(&settings),
-            users: Users::new(&plan.script, plan.seed, layout, user_numbers(share, layout)),
+            users: Users::new(plan, layout, user_numbers(share, layout)),
             data,
             filler: Filler::default(),
             places: plan.targets.iter().map(place_of).collect(),

@@ -30,6 +30,7 @@ use crate::{Controls, Pace};
 mod flows;
 mod h2;
 mod pipelined;
+mod replay;
 mod retuned;
 mod stamped;
 
@@ -72,6 +73,8 @@ fn plan_of(scenario: &Scenario, body: Vec<u8>) -> Arc<Plan> {
 }
 
 struct Outcome {
+    /// So long after T0, by the number of its call.
+    sent: Vec<(u64, u16)>,
     stalled_ns: u64,
     end: CoreEnd,
     seen: Seen,
@@ -95,10 +98,13 @@ struct Extra {
     late_reads: Nanos,
     /// The dial is set to so many thousandths so long after T0.
     retuned: Option<(Nanos, u16)>,
+    /// It is one core of several.
+    share: Option<Share>,
 }
 
 fn simulate_with(seed: u64, plan: &Arc<Plan>, manners: Manners, pace: Pace, extra: Extra) -> Outcome {
-    let (mut driver, clock) = network(seed, manners, connections_of(plan, ONE) as usize);
+    let share = extra.share.unwrap_or(ONE);
+    let (mut driver, clock) = network(seed, manners, connections_of(plan, share) as usize);
     let (kernel, timing) = extra.stamped.unzip();
     driver.kernel = kernel;
     driver.tls = plan.has_tls().then(sim_tls::server);
@@ -116,7 +122,7 @@ fn simulate_with(seed: u64, plan: &Arc<Plan>, manners: Manners, pace: Pace, extr
     let controls = Controls::default();
     let clock = retuned::DialClock { clock, turn: None, dial: controls.dial.clone() };
     let means = Means { driver, clock, tls, timing, late_reads: extra.late_reads, data: Data::default() };
-    let mut core = CoreLoop::new(plan, ONE, pace, means, exchange, controls.clone());
+    let mut core = CoreLoop::new(plan, share, pace, means, exchange, controls.clone());
     core.open_ahead();
     let t0 = world.borrow().now + 1_000_000;
     core.clock.turn = extra.retuned.map(|(after, per_mille)| (t0 + after.0, per_mille));
@@ -138,8 +144,9 @@ fn simulate_with(seed: u64, plan: &Arc<Plan>, manners: Manners, pace: Pace, extr
     let latest = duration + plan.deadlines.drain.0 + 2 * crate::limits::SWEEP_NS;
     let ended_at = end.ended_at - t0;
     assert!(ended_at <= latest, "seed {seed}: ended {ended_at} ns after T0");
-    let seen = world.borrow().seen;
-    Outcome { stalled_ns, end, seen, ended_at }
+    let world = world.borrow();
+    let sent = world.sent.iter().map(|(at, call)| (at.saturating_sub(t0), *call)).collect();
+    Outcome { sent, stalled_ns, end, seen: world.seen, ended_at }
 }
 
 /// What a completed count may be, given what the network delivered.

@@ -2,10 +2,11 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::sync::Arc;
 
 use brunt_model::expr::Value;
 use brunt_model::feeder::row_of;
-use brunt_model::plan::ClosedShape;
+use brunt_model::plan::{ClosedShape, Plan};
 use brunt_model::random::Random;
 use brunt_model::script::{LOOPS_MAX, Op, Script};
 
@@ -164,16 +165,14 @@ pub(crate) struct Users {
     weights: Vec<u64>,
     /// Iterations take the flows in their order.
     in_order: bool,
+    /// Of a replay: by the number of an arrival, its flow.
+    picks: Option<Arc<[u16]>>,
 }
 
 impl Users {
     /// `numbers` are those of the users, among all of the run.
-    pub(crate) fn new(
-        script: &Script,
-        seed: u64,
-        layout: Layout,
-        numbers: impl Iterator<Item = u64>,
-    ) -> Self {
+    pub(crate) fn new(plan: &Plan, layout: Layout, numbers: impl Iterator<Item = u64>) -> Self {
+        let script = &plan.script;
         let all: Vec<_> = if script.is_single() {
             Vec::new()
         } else {
@@ -191,10 +190,11 @@ impl Users {
             active: 0,
             retired: 0,
             stopping: 0,
-            seed,
+            seed: plan.seed,
             beginning: script.beginning(),
             weights: weights.collect(),
             in_order: script.once,
+            picks: plan.load.picks().cloned(),
         }
     }
 
@@ -339,6 +339,10 @@ impl Users {
     pub(crate) fn flow_of(&self, number: u64) -> u16 {
         if self.in_order {
             return u16::try_from(number).unwrap_or(0);
+        }
+        let picked = self.picks.as_ref().zip(usize::try_from(number).ok());
+        if let Some(&flow) = picked.and_then(|(picks, number)| picks.get(number)) {
+            return flow;
         }
         let all = self.weights.last().copied().unwrap_or(0);
         let drawn = Random::new(self.seed ^ CHOICE, number).below(all);

@@ -3,10 +3,12 @@
 mod file;
 mod limits;
 mod once;
+mod replay;
 mod targets;
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
+use std::sync::Arc;
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -102,6 +104,9 @@ pub enum Load {
         max_connections: u32,
         /// Arrivals that may wait for a connection; those past it are dropped.
         max_backlog: u32,
+        /// By an arrival's number, the flow that it takes; those past the end draw theirs. Written down as its digest.
+        #[serde(serialize_with = "replay::digest_of_picks", skip_serializing_if = "Option::is_none")]
+        picks: Option<Arc<[u16]>>,
     },
 }
 
@@ -369,6 +374,8 @@ pub fn compile(scenario: &Scenario, inputs: &Inputs) -> Result<Plan, PlanError> 
         Some(source) => file::of_file(source, scenario, inputs, &url)?,
     };
     let (mut load, mut warmup) = match of_file {
+        // That of the command line comes in place of the file's.
+        Some((load, _)) if scenario.warmup > Nanos::ZERO => (load, scenario.warmup),
         Some(of_file) => of_file,
         None => (load(&scenario.load, protocol.lanes(), scenario.seed)?, scenario.warmup),
     };
@@ -522,6 +529,7 @@ fn load(spec: &LoadSpec, lanes: u32, seed: u64) -> Result<Load, PlanError> {
         warm_connections: spec.connections.unwrap_or(1),
         max_connections,
         max_backlog: spec.max_backlog.unwrap_or_else(|| second_of_rate.clamp(1, BACKLOG_MAX)),
+        picks: None,
     })
 }
 

@@ -197,6 +197,7 @@ fn check(seed: u64) {
             body_limit: 1 << 30,
             decode: false,
             redirects: false,
+            errors_kept: 0,
         };
         let random = Random(random.next());
         let (order, out, one) = (VecDeque::new(), Vec::new(), One::new(16));

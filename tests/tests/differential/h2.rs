@@ -86,7 +86,7 @@ struct Talk<'a> {
 
 impl<'a> Talk<'a> {
     fn new(seed: u64, lanes: u32, temper: &Temper, scripts: &'a [Script], random: Random) -> Self {
-        let context = Context { body_limit: 1 << 30, decode: false, redirects: false };
+        let context = Context { body_limit: 1 << 30, decode: false, redirects: false, errors_kept: 0 };
         let mut out = Vec::new();
         let client = Client::new(lanes);
         client.start(&context, &mut out);

@@ -51,9 +51,10 @@ fn no_example_is_forgotten() {
     assert_eq!(names, run);
 }
 
-const SHORTENED: [(&str, &str); 7] = [
+const SHORTENED: [(&str, &str); 8] = [
     ("csv-api.yaml", "-c 4 -z 1s"),
     ("login.yaml", "-c 4 -z 1s"),
+    ("replay.yaml", ""),
     ("shop.yaml", "-c 10 -z 2s"),
     ("soak.yaml", "-q 50 -z 1s"),
     ("spike.yaml", "-q 100 -z 1s"),
@@ -91,6 +92,9 @@ fn loads_of_the_files_are_exact() {
     for name in ["POST /login", "GET /me", "POST /echo"] {
         assert_eq!(completed(&api, name), 10 * 20, "{name}\n{}", api.story());
     }
+    let replay = check("replay.yaml", "");
+    assert_eq!(replay.report.totals.completed, 44, "a line of the log each\n{}", replay.story());
+    assert_eq!(completed(&replay, "GET /items/{id}"), 7, "{}", replay.story());
     let origin = Origin::start("");
     let path = folder().join("spike.yaml").display().to_string();
     let spike = Brunt::new("run").arg(&path).args(&["--target", &origin.url("")]).json();

@@ -46,8 +46,13 @@ pub(crate) fn chunked(times: u64) {
 
 /// Gives a connection the answers in turn, each in its pieces.
 fn feed(answers: &[&[&[u8]]], times: u64) {
-    let mut context =
-        Context { caches: vec![HeadCache::default()], body_limit: u64::MAX, decode: false, redirects: false, errors_kept: false };
+    let mut context = Context {
+        caches: vec![HeadCache::default()],
+        body_limit: u64::MAX,
+        decode: false,
+        redirects: false,
+        errors_kept: 0,
+    };
     let mut connection = H1::default();
     for pieces in answers.iter().cycle().take(usize::try_from(times).expect("64-bit only")) {
         let mut progress = None;

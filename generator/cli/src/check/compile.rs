@@ -8,7 +8,7 @@ use brunt_model::scenario::file::{self, Fault, File, Place};
 use brunt_model::scenario::{Scenario, ScriptSource};
 use brunt_model::script::compile::Files;
 
-use crate::run::file::{ScenarioFile, file_names};
+use crate::run::file::{ScenarioFile, file_names, log_names};
 
 /// Stands in where a scenario leaves the target to the command line; an address for documentation (RFC 5737).
 const TARGET: &str = "http://192.0.2.1/";
@@ -21,8 +21,9 @@ pub(crate) fn compiled(
 ) -> Result<Plan, Vec<Fault>> {
     let file = file::read(text)?;
     let (mut files, mut faults) = files(&file);
-    if file.data.iter().any(|(_, feeder)| !files.contains_key(&feeder.file.value)) {
-        // Without its columns, every use of them would be told as a fault.
+    let mut sources = file.data.iter().map(|(_, feeder)| &feeder.file).chain(log_names(&file));
+    if sources.any(|name| !files.contains_key(&name.value)) {
+        // Without its columns or its requests, every use of them would be told as a fault.
         return Err(faults);
     }
     for name in file_names(&file) {

@@ -2,10 +2,11 @@
 
 use std::io::{ErrorKind, Read};
 
-/// A job holds the body of the request, at most 64 MiB, and certificates, at most 16 MiB a file.
+/// A job holds the body of the request or a log, at most 64 MiB, and certificates, at most 16 MiB a file.
 pub(super) const JOB_MAX: usize = 128 << 20;
-/// The largest message from the child is the sum of a run: at most 80 KiB for each request name.
-pub(super) const MESSAGE_MAX: usize = 4 << 20;
+/// The largest message from the child is the sum of a run: at most 80 KiB for each request name, of which a replay has
+/// up to a hundred.
+pub(super) const MESSAGE_MAX: usize = 8 << 20;
 
 const HEADER: usize = 4;
 /// Linux gives a pipe this much; reading more at once is in vain.

@@ -45,7 +45,7 @@ pub(crate) enum JobError {
     #[error("what the engine process was sent is no job: {0}")]
     Form(#[from] postcard::Error),
     #[error(
-        "the run does not fit the pipe to the engine process: {0}; make the body or the certificates smaller"
+        "the run does not fit the pipe to the engine process: {0}; make the body, the scenario's files or the certificates smaller"
     )]
     Long(FrameError),
     #[error("the engine process cannot compile the plan: {0}")]

@@ -4,8 +4,8 @@
 
 use brunt_engine::{EngineError, Finished};
 use brunt_model::codec::{self, CodecError, SPAN_MAX_NS};
-use brunt_model::expr::Value;
 use brunt_model::exchange::{EXCHANGES_BYTES_MAX, EXCHANGES_MAX, Exchange};
+use brunt_model::expr::Value;
 use brunt_model::samples::{self, Observed};
 use brunt_model::snapshot::{FIGURE_MAX, Snapshot};
 use brunt_model::units::Nanos;

@@ -5,7 +5,8 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use brunt_model::plan::PlanError;
-use brunt_model::scenario::file::{self, Body, Fault, File, Located, Part, PartContent, Step};
+use brunt_model::replay::LOG_BYTES_MAX;
+use brunt_model::scenario::file::{self, Body, Fault, File, Located, Part, PartContent, PhaseShape, Step};
 use brunt_model::scenario::{HttpSpec, HttpVersion, Lifecycle, Scenario, ScriptSource, TlsSpec};
 use brunt_model::script::compile::Files;
 use brunt_model::units::Bytes;
@@ -17,7 +18,11 @@ use crate::flags::ScenarioFlags;
 /// What a scenario may have, and a little more, so that its reader says that it is too long.
 const SOURCE_MAX: u64 = (256 << 10) + 1;
 const FILE_MAX: Bytes = Bytes::from_mib(64);
+const _: () =
+    assert!(FILE_MAX.0 == LOG_BYTES_MAX as u64, "a log that can be read is one that can be replayed");
 const FILES_MAX: Bytes = Bytes::from_mib(1_024);
+
+const BELOW: &str = "give a path below the scenario's folder";
 
 /// A scenario file that was read.
 #[derive(Debug)]
@@ -82,7 +87,17 @@ pub(crate) fn file_names(file: &File) -> Vec<&Located<String>> {
         in_steps(steps, &mut names);
     }
     file.flows.iter().for_each(|(_, flow)| in_steps(&flow.steps, &mut names));
+    names.extend(log_names(file));
     names
+}
+
+/// Where a scenario names logs that it replays.
+pub(crate) fn log_names(file: &File) -> impl Iterator<Item = &Located<String>> {
+    let phases = file.loads.iter().flat_map(|(_, load)| &load.phases);
+    phases.filter_map(|phase| match &phase.value.shape {
+        PhaseShape::Replay { file, .. } => Some(file),
+        _ => None,
+    })
 }
 
 /// The bytes of every file that a scenario names, and those that could not be read.
@@ -93,16 +108,16 @@ pub(crate) fn named_files(file: &File, folder: &Path) -> (Files, Vec<Fault>) {
         if files.contains_key(&name.value) {
             continue;
         }
-        let read = base.as_ref().map_err(|error| format!("cannot be opened: {error}"));
+        let read = base.as_ref().map_err(|error| (format!("cannot be opened: {error}"), BELOW));
         match read.and_then(|base| read_below(base, &name.value)) {
             Ok(bytes) => {
                 sum += bytes.len() as u64;
                 files.insert(name.value.clone(), bytes);
             }
-            Err(why) => faults.push(Fault {
+            Err((why, mend)) => faults.push(Fault {
                 at: name.at,
                 what: format!("the file '{}' {why}", name.value.escape_debug()),
-                mend: "give a path below the scenario's folder".to_owned(),
+                mend: mend.to_owned(),
             }),
         }
         if sum > FILES_MAX.0 {
@@ -114,21 +129,27 @@ pub(crate) fn named_files(file: &File, folder: &Path) -> (Files, Vec<Fault>) {
     (files, faults)
 }
 
-/// A scenario may come from somebody else, so it reaches nothing outside of its folder, by links neither.
-fn read_below(base: &OwnedFd, name: &str) -> Result<Vec<u8>, String> {
+/// A scenario may come from somebody else, so it reaches nothing outside of its folder, by links neither. What is not
+/// read is told with its mend.
+fn read_below(base: &OwnedFd, name: &str) -> Result<Vec<u8>, (String, &'static str)> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let file = openat2(base, name, flags, Mode::empty(), ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS)
         .map_err(|error| match error {
-            rustix::io::Errno::XDEV => "lies outside of the scenario's folder".to_owned(),
-            error => format!("cannot be opened: {error}"),
+            rustix::io::Errno::XDEV => ("lies outside of the scenario's folder".to_owned(), BELOW),
+            error => (format!("cannot be opened: {error}"), BELOW),
         })?;
     let file = std::fs::File::from(file);
     if !file.metadata().is_ok_and(|data| data.is_file()) {
-        return Err("is no file".to_owned());
+        return Err(("is no file".to_owned(), BELOW));
     }
     let mut bytes = Vec::new();
-    file.take(FILE_MAX.0 + 1).read_to_end(&mut bytes).map_err(|error| format!("cannot be read: {error}"))?;
-    if bytes.len() as u64 > FILE_MAX.0 { Err(format!("is larger than {FILE_MAX}")) } else { Ok(bytes) }
+    file.take(FILE_MAX.0 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| (format!("cannot be read: {error}"), BELOW))?;
+    if bytes.len() as u64 > FILE_MAX.0 {
+        return Err((format!("is larger than {FILE_MAX}"), "use a part of it"));
+    }
+    Ok(bytes)
 }
 
 /// The reader bounds how deep steps nest.

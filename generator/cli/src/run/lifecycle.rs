@@ -11,6 +11,7 @@ use brunt_model::plan::{Inputs, Plan};
 use brunt_model::scenario::file::{File, Located, Step};
 use brunt_model::scenario::{Lifecycle, Scenario};
 use brunt_model::snapshot::{RequestStats, STATUS_LOWEST};
+use brunt_model::units::Nanos;
 
 use super::progress::Progress;
 use super::secrets::{self, Sources};
@@ -52,7 +53,7 @@ impl Once {
         if steps.is_empty() {
             return Ok(None);
         }
-        let mut scenario = scenario.clone();
+        let mut scenario = Scenario { once: false, warmup: Nanos::ZERO, ..scenario.clone() };
         if let Some(source) = &mut scenario.script {
             source.lifecycle = lifecycle;
         }

@@ -19,8 +19,8 @@ use brunt_engine::{Controls, Finished, Parts, Stop};
 use brunt_model::plan::{Endpoint, Inputs, Plan};
 use brunt_model::redact::Redactor;
 use brunt_model::report::{Environment, Facts, Report};
-use brunt_model::scenario::Lifecycle;
 use brunt_model::samples;
+use brunt_model::scenario::Lifecycle;
 
 use self::lifecycle::{Done, Once};
 use self::progress::Progress;

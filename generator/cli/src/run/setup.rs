@@ -214,7 +214,7 @@ mod tests {
     fn open(rate: u64, warm_connections: u32) -> Load {
         let schedule = Schedule::new(Arrivals::Uniform, 1)
             .then(Shape::Constant(Rate::per_second(rate)), Nanos::from_secs(1));
-        Load::Open { schedule, warm_connections, max_connections: 10_000, max_backlog: 100 }
+        Load::Open { schedule, warm_connections, max_connections: 10_000, max_backlog: 100, picks: None }
     }
 
     fn cores(numbers: &[u32]) -> Vec<CoreId> {

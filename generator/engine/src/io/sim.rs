@@ -121,6 +121,8 @@ pub(crate) struct World {
     /// By due time and a random number, so that ties come in any order.
     agenda: BTreeMap<(u64, u64), (ConnId, u64, Happening)>,
     pub(crate) seen: Seen,
+    /// Requests that went out as they are, each time the same bytes: when, and the number of their call.
+    pub(crate) sent: Vec<(u64, u16)>,
 }
 
 impl World {
@@ -288,6 +290,7 @@ pub(crate) fn network(seed: u64, manners: Manners, connections: usize) -> (Sim, 
         manners,
         agenda: BTreeMap::new(),
         seen: Seen::default(),
+        sent: Vec::new(),
     };
     let world = Rc::new(RefCell::new(world));
     let lines = std::iter::repeat_with(Line::default).take(connections).collect();
@@ -418,13 +421,16 @@ impl Driver for Sim {
         self.kernel.as_ref().is_some_and(|kernel| kernel.borrow().is_there())
     }
 
-    fn send(&mut self, conn: ConnId, _request: u16) {
+    fn send(&mut self, conn: ConnId, request: u16) {
         if let Some(kernel) = &self.kernel {
             kernel.borrow_mut().left_whole(conn, self.world.borrow().now);
         }
         let line = &mut self.lines[conn.index()];
         assert!(line.open, "{conn:?} is not open");
-        self.world.borrow_mut().answer(conn, line);
+        let mut world = self.world.borrow_mut();
+        let now = world.now;
+        world.sent.push((now, request));
+        world.answer(conn, line);
     }
 
     fn write(&mut self, conn: ConnId, bytes: &mut Vec<u8>) {

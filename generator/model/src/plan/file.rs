@@ -2,7 +2,10 @@
 
 use url::Url;
 
-use super::{BACKLOG_MAX, CONNECTIONS_MAX, DURATION_MAX, Inputs, Load, PlanError, TARGETS_MAX, parse_url};
+use super::{
+    BACKLOG_MAX, CONNECTIONS_MAX, DURATION_MAX, Inputs, Load, PlanError, TARGETS_MAX, parse_url, replay,
+};
+use crate::replay::Logs;
 use crate::scenario::file::{
     self, FAULTS_MAX, Fault, File, Iterations, LimitSpec, Located, Phase, PhaseShape, Place,
 };
@@ -38,6 +41,11 @@ pub(super) fn of_file(
 ) -> Result<OfFile, PlanError> {
     let file = file::read(&source.text).map_err(PlanError::File)?;
     let others = others(&file).map_err(PlanError::File)?;
+    let names_a_load = scenario.load.names_a_load();
+    let logs = match source.lifecycle {
+        Lifecycle::Load => replay::logs(&file, &inputs.files, names_a_load).map_err(PlanError::File)?,
+        Lifecycle::Setup | Lifecycle::Teardown => Logs::default(),
+    };
     let frame = Frame {
         target: url,
         others: &others,
@@ -50,11 +58,12 @@ pub(super) fn of_file(
         globals: &inputs.globals,
         tags: &source.tags,
         exclude_tags: &source.exclude_tags,
+        logs: &logs,
     };
     let script = compile_all(&file, frame, &inputs.files);
     let load = match source.lifecycle {
-        Lifecycle::Load if scenario.load.names_a_load() => Ok(None),
-        Lifecycle::Load => load(&file, &scenario.load, scenario.seed),
+        Lifecycle::Load if names_a_load => Ok(None),
+        Lifecycle::Load => load(&file, &scenario.load, scenario.seed, &logs),
         Lifecycle::Setup | Lifecycle::Teardown => Ok(Some((ONE_USER, Nanos::ZERO))),
     };
     let limits = if source.lifecycle == Lifecycle::Load { file.limits } else { Vec::new() };
@@ -106,7 +115,7 @@ fn others(file: &File) -> Result<Vec<(String, Url)>, Vec<Fault>> {
 }
 
 /// The file's load, and how long its warm-up is.
-fn load(file: &File, spec: &LoadSpec, seed: u64) -> Result<Option<(Load, Nanos)>, Vec<Fault>> {
+fn load(file: &File, spec: &LoadSpec, seed: u64, logs: &Logs) -> Result<Option<(Load, Nanos)>, Vec<Fault>> {
     let load = match &file.loads[..] {
         [] => return Ok(None),
         [(_, load)] => load,
@@ -127,7 +136,8 @@ fn load(file: &File, spec: &LoadSpec, seed: u64) -> Result<Option<(Load, Nanos)>
         ));
     }
     let at = load.phases.first().map_or(Place::default(), |phase| phase.at);
-    let warmup = warmup(&load.phases, &mut faults);
+    faults.extend(replay::beside(load));
+    let warmup = warmup(&load.phases, logs, &mut faults);
     let is_closed = |phase: &Located<Phase>| matches!(phase.value.shape, PhaseShape::Closed { .. });
     let is_open =
         |phase: &Located<Phase>| !is_closed(phase) && !matches!(phase.value.shape, PhaseShape::Pause(_));
@@ -139,7 +149,7 @@ fn load(file: &File, spec: &LoadSpec, seed: u64) -> Result<Option<(Load, Nanos)>
     let made = if load.phases.iter().any(is_closed) {
         closed(load, &mut faults)
     } else {
-        open(load, spec, seed, &mut faults)
+        open(load, spec, seed, logs, &mut faults)
     };
     let too_long = made.duration().is_some_and(|duration| duration > DURATION_MAX);
     if too_long || made.max_connections() > CONNECTIONS_MAX {
@@ -158,7 +168,7 @@ pub(super) fn fault(at: Place, what: impl Into<String>, mend: impl Into<String>)
 }
 
 /// The length of the first phases that are marked so; no later one may be.
-fn warmup(phases: &[Located<Phase>], faults: &mut Vec<Fault>) -> Nanos {
+fn warmup(phases: &[Located<Phase>], logs: &Logs, faults: &mut Vec<Fault>) -> Nanos {
     let first = phases.iter().take_while(|phase| phase.value.warmup).count();
     if let Some(late) = phases[first..].iter().find(|phase| phase.value.warmup) {
         faults.push(fault(
@@ -167,10 +177,10 @@ fn warmup(phases: &[Located<Phase>], faults: &mut Vec<Fault>) -> Nanos {
             "move this phase to the front",
         ));
     }
-    Nanos(phases[..first].iter().map(|phase| length(&phase.value.shape).0).sum())
+    Nanos(phases[..first].iter().map(|phase| length(&phase.value.shape, logs).0).sum())
 }
 
-fn length(shape: &PhaseShape) -> Nanos {
+fn length(shape: &PhaseShape, logs: &Logs) -> Nanos {
     match shape {
         PhaseShape::Open { duration, .. }
         | PhaseShape::Sine { duration, .. }
@@ -182,16 +192,16 @@ fn length(shape: &PhaseShape) -> Nanos {
         PhaseShape::Spike { rise, hold, fall, .. } => Nanos(rise.0 + hold.0 + fall.0),
         PhaseShape::Points(points) => points.last().map_or(Nanos::ZERO, |(at, _)| *at),
         PhaseShape::Closed { duration, .. } => duration.unwrap_or(Nanos::ZERO),
-        PhaseShape::Replay { .. } => Nanos::ZERO,
+        PhaseShape::Replay { file, .. } => replay::length(logs, file.at),
     }
 }
 
-fn open(load: &file::Load, spec: &LoadSpec, seed: u64, faults: &mut Vec<Fault>) -> Load {
+fn open(load: &file::Load, spec: &LoadSpec, seed: u64, logs: &Logs, faults: &mut Vec<Fault>) -> Load {
     let mut schedule = Schedule::new(load.arrivals.unwrap_or(Arrivals::Uniform), seed);
     if load.start > Nanos::ZERO {
         schedule = schedule.then_pause(load.start);
     }
-    let mut highest = Rate(0);
+    let (mut highest, mut picks) = (Rate(0), Vec::new());
     for phase in &load.phases {
         let mut seen = |rate: Rate| highest = highest.max(rate);
         schedule = match &phase.value.shape {
@@ -226,8 +236,9 @@ fn open(load: &file::Load, spec: &LoadSpec, seed: u64, faults: &mut Vec<Fault>) 
             }
             PhaseShape::Pause(duration) => schedule.then_pause(*duration),
             PhaseShape::Replay { file, .. } => {
-                faults.push(fault(file.at, "`replay` cannot be run yet", "use `open`"));
-                schedule
+                let replayed = replay::then(schedule, logs, file.at, &mut picks);
+                seen(replayed.peak());
+                replayed
             }
             PhaseShape::Closed { .. } => schedule,
         };
@@ -238,6 +249,7 @@ fn open(load: &file::Load, spec: &LoadSpec, seed: u64, faults: &mut Vec<Fault>) 
         warm_connections: 1,
         max_connections: spec.max_connections.or(load.max_connections).unwrap_or(OPEN_CONNECTIONS),
         max_backlog: spec.max_backlog.or(load.max_backlog).unwrap_or(second_of_rate.clamp(1, BACKLOG_MAX)),
+        picks: (!picks.is_empty()).then(|| picks.into()),
     }
 }
 

@@ -6,6 +6,7 @@
 //! around them count.
 
 mod course;
+mod replay;
 mod visits;
 
 use serde::Serialize;
@@ -107,7 +108,10 @@ impl Preview {
     #[must_use]
     pub fn of(plan: &Plan, steps: usize) -> Self {
         let load = course::load(&plan.load, plan.connections_each(), steps);
-        let flows = flows(&plan.script);
+        let flows = match plan.load.picks() {
+            Some(picks) => replay::flows(&plan.script, picks),
+            None => flows(&plan.script),
+        };
         let iteration = mean(&flows, |flow| flow.upload);
         let requests = mean(&flows, |flow| flow.requests);
         let iterations = load

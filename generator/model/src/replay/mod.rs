@@ -9,11 +9,15 @@
 mod combined;
 mod har;
 mod json_lines;
+mod label;
+mod logs;
 mod moment;
 mod target;
 
 use std::sync::Arc;
 
+pub use self::label::label;
+pub use self::logs::{Logged, Logs, Replay};
 use crate::request::is_token;
 use crate::scenario::file::LogFormat;
 use crate::units::{NANOS_PER_SECOND, Nanos};
@@ -43,7 +47,7 @@ const LEFT_OUT: [&str; 13] = [
 ];
 
 /// One request of a log.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct LogRequest {
     /// Since the earliest request of the log.
     pub at: Nanos,

@@ -15,7 +15,7 @@ use crate::script::CALLS_MAX;
 use crate::script::call::{Call, Check, Draft, Piece, Probe, Signer};
 
 /// A header field on its way.
-type Field = (String, Vec<Piece>);
+pub(super) type Field = (String, Vec<Piece>);
 
 impl<'a> Compiler<'a> {
     /// The number of the call that a request becomes; `None` if it is not wanted, or wrong.
@@ -50,8 +50,30 @@ impl<'a> Compiler<'a> {
         let has_body = !body.pieces.is_empty() || matches!(request.method.as_str(), "POST" | "PUT" | "PATCH");
         let draft =
             Draft { signer, ..self.draft((&request.method, base), target, fields, body.pieces, has_body) };
-        let made = self.made(&request.method, &self.labels[usize::from(name)], &draft);
-        if made.0.head_len > REQUEST_HEAD_MAX {
+        let judges_status = checks.iter().any(|check| speaks_of_status(check.that.expr.source()));
+        let call = self.finished((&request.method, base), name, draft, at);
+        self.add_call(Call {
+            target: number,
+            total: request.total_timeout,
+            redirects: request.redirects.or(self.frame.redirects).filter(|redirects| *redirects > 0),
+            ok_status: request.ok_status.clone(),
+            judges_status,
+            checks,
+            saves,
+            ..call
+        })
+    }
+
+    /// A call whose answer nobody looks at, of a draft that is done.
+    pub(super) fn finished(
+        &mut self,
+        (method, base): (&str, &Url),
+        name: u16,
+        draft: Draft,
+        at: Place,
+    ) -> Call {
+        let (request, is_fixed) = self.made(method, &self.labels[usize::from(name)], &draft);
+        if request.head_len > REQUEST_HEAD_MAX {
             self.fault(
                 at,
                 format!("the request's head has more than {REQUEST_HEAD_MAX} bytes"),
@@ -62,22 +84,13 @@ impl<'a> Compiler<'a> {
             let mend = "use https://, or allow it with --secrets-in-clear";
             self.fault(at, "a secret would go over the network in clear text", mend);
         }
-        let url = url_of(&made.0, base);
-        let judges_status = checks.iter().any(|check| speaks_of_status(check.that.expr.source()));
-        self.calls.push(Call {
-            name,
-            target: number,
-            way: 0,
-            url,
-            request: made.0,
-            draft: (!made.1).then_some(draft),
-            total: request.total_timeout,
-            redirects: request.redirects.or(self.frame.redirects).filter(|redirects| *redirects > 0),
-            ok_status: request.ok_status.clone(),
-            judges_status,
-            checks,
-            saves,
-        });
+        let url = url_of(&request, base);
+        Call { draft: (!is_fixed).then_some(draft), ..Call::fixed(name, request, url) }
+    }
+
+    /// The call's number.
+    pub(super) fn add_call(&mut self, call: Call) -> Option<u16> {
+        self.calls.push(call);
         u16::try_from(self.calls.len() - 1).ok()
     }
 
@@ -159,7 +172,7 @@ impl<'a> Compiler<'a> {
         Some((pieces.finish(), format!("{} {label}", request.method)))
     }
 
-    fn fields(
+    pub(super) fn fields(
         &mut self,
         request: &file::Request,
         (base, auth): (&Url, Option<&Auth>),
@@ -232,7 +245,7 @@ impl<'a> Compiler<'a> {
     }
 
     /// Credentials that take a look at the whole request.
-    fn signer(&mut self, auth: &Auth) -> Option<Signer> {
+    pub(super) fn signer(&mut self, auth: &Auth) -> Option<Signer> {
         match auth {
             Auth::Basic { .. } | Auth::Bearer(_) => None,
             Auth::Digest { user, password } => {
@@ -303,7 +316,11 @@ impl<'a> Compiler<'a> {
 
     /// The index of the request's label, which requests of the same name share.
     fn label(&mut self, request: &file::Request, of_target: String, tags: Vec<String>) -> u16 {
-        let label = request.name.clone().unwrap_or(of_target);
+        self.named(request.name.clone().unwrap_or(of_target), tags)
+    }
+
+    /// The index of a label, which from now on has these tags too.
+    pub(super) fn named(&mut self, label: String, tags: Vec<String>) -> u16 {
         let known: HashMap<_, _> = self.labels.iter().zip(0usize..).collect();
         let index = known.get(&label).copied().unwrap_or_else(|| {
             self.labels.push(label);
@@ -319,7 +336,7 @@ impl<'a> Compiler<'a> {
         u16::try_from(index).unwrap_or(u16::MAX)
     }
 
-    fn draft(
+    pub(super) fn draft(
         &self,
         (method, base): (&str, &Url),
         target: Vec<Piece>,

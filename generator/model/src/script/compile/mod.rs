@@ -5,6 +5,7 @@ mod body;
 mod call;
 mod names;
 mod pieces;
+mod replay;
 mod steps;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ use super::call::Call;
 use super::{FeederPlan, Flow, Script, Span, VARIABLES_MAX};
 use crate::expr::{self, Expr, ExprError, Stage, Template, Value};
 use crate::feeder::Table;
+use crate::replay::Logs;
 use crate::request::digest;
 use crate::scenario::Lifecycle;
 use crate::scenario::file::{self, FAULTS_MAX, Fault, File, Located, Place, Scalar};
@@ -50,6 +52,8 @@ pub struct Frame<'a> {
     pub tags: &'a [String],
     /// None with one of these.
     pub exclude_tags: &'a [String],
+    /// What its loads replay.
+    pub logs: &'a Logs,
 }
 
 struct Compiler<'a> {
@@ -105,12 +109,11 @@ impl<'a> Compiler<'a> {
         let on_stop = self.steps(once(&self.file.on_stop), &[]);
         let flows = match self.frame.lifecycle {
             Lifecycle::Setup => vec![self.of_run("setup", &self.file.setup)],
-            Lifecycle::Load => {
-                self.file.flows.iter().filter_map(|(name, flow)| self.flow(name, flow)).collect()
-            }
+            Lifecycle::Load => self.flows(),
             Lifecycle::Teardown => vec![self.of_run("teardown", &self.file.teardown)],
         };
-        if self.faults.is_empty() && !flows.iter().any(|flow| flow.weight > 0) {
+        let is_runnable = flows.iter().any(|flow| flow.weight > 0) || self.only_replays();
+        if self.faults.is_empty() && !is_runnable {
             let mend = "add one under `flows:`, with a weight above 0 and the tags that are asked for";
             self.fault(Place { line: 1, column: 1 }, "there is no flow to run", mend);
         }
@@ -255,6 +258,13 @@ impl<'a> Compiler<'a> {
             ends_on_error: flow.on_error == file::OnError::End,
             steps,
         })
+    }
+
+    /// Those of logs come first, by whose numbers arrivals name them.
+    fn flows(&mut self) -> Vec<Flow> {
+        let of_file: Vec<_> =
+            self.file.flows.iter().filter_map(|(name, flow)| self.flow(name, flow)).collect();
+        [self.replayed(), of_file].concat()
     }
 
     /// The steps of a user that does something for the whole run; what tags are asked for is of no matter to it.

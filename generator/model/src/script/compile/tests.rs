@@ -10,7 +10,12 @@ fn compiled_for(target: &str, source: &str, files: &Files) -> Result<Script, Vec
     compile(&file, frame(&target, &[]), files)
 }
 
-const fn frame<'a>(target: &'a Url, others: &'a [(String, Url)]) -> Frame<'a> {
+fn no_logs() -> &'static Logs {
+    static NONE: std::sync::OnceLock<Logs> = std::sync::OnceLock::new();
+    NONE.get_or_init(Logs::default)
+}
+
+fn frame<'a>(target: &'a Url, others: &'a [(String, Url)]) -> Frame<'a> {
     Frame {
         target,
         others,
@@ -23,6 +28,7 @@ const fn frame<'a>(target: &'a Url, others: &'a [(String, Url)]) -> Frame<'a> {
         globals: &[],
         tags: &[],
         exclude_tags: &[],
+        logs: no_logs(),
     }
 }
 
