@@ -4,6 +4,8 @@
 
 #[path = "scenarios/answers.rs"]
 mod answers;
+#[path = "scenarios/auth.rs"]
+mod auth;
 #[path = "scenarios/data.rs"]
 mod data;
 #[path = "scenarios/examples.rs"]

@@ -1,0 +1,124 @@
+//! Who one is: Basic, Digest and bearer authentication against servers that check them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use brunt_tests::access::{Access, PASSWORD, USER};
+use brunt_tests::apache::{Apache, Guard};
+use brunt_tests::brunt::Measured;
+use brunt_tests::clock;
+use brunt_tests::lighttpd::Lighttpd;
+use brunt_tests::nghttpd::Nghttpd;
+use brunt_tests::recorder::{Recorder, answer};
+use brunt_tests::turn;
+
+use crate::{Folder, IO};
+
+const LOG_DEADLINE: Duration = Duration::from_secs(10);
+/// Requests of a run, of so many users.
+const REQUESTS: u64 = 40;
+const USERS: u64 = 2;
+
+/// All requests have this `auth`, with its password as a secret.
+fn run(target: &str, auth: &str, steps: &str, password: &str, args: &str) -> Measured {
+    let scenario = format!("target: {target}\nhttp: {{auth: {auth}}}\nlimits: [error_rate <= 100%]\nflows: {{a: [{steps}]}}\n");
+    let folder = Folder::new(&scenario, &[("password", password)]);
+    let secret = folder.path().join("password").display().to_string();
+    folder.run(args).arg("--secret-file").arg(&format!("PASSWORD={secret}")).json()
+}
+
+/// One that gives name and password, in such a scheme.
+fn named(scheme: &str) -> String {
+    format!("{{{scheme}: {{user: {USER}, password: \"{{{{ secret.PASSWORD }}}}\"}}}}")
+}
+
+/// So many requests, by HTTP/1.1 and HTTP/2, by each driver.
+fn ways() -> impl Iterator<Item = String> {
+    let load = format!("-c {USERS} -n {REQUESTS}");
+    IO.into_iter().flat_map(move |io| ["", "--h2c"].map(|version| format!("{load} --io {io} {version}")))
+}
+
+/// What Apache logged of a run with a password that is right or wrong.
+fn asked(apache: &Apache, scheme: &str, password: &str, args: &str, lines: u64) -> (Measured, Vec<Access>) {
+    let before = apache.asked().len();
+    let measured = run(&apache.target(), &named(scheme), "get: /100?q=\"a b\"", password, args);
+    let log = clock::until("Apache's log", LOG_DEADLINE, || {
+        let log = apache.asked().split_off(before);
+        (log.len() as u64 >= lines).then_some(log)
+    });
+    assert_eq!(log.len() as u64, lines, "{log:#?}\n{}", measured.story());
+    (measured, log)
+}
+
+#[track_caller]
+fn check_right(measured: &Measured) {
+    measured.expect_counts(0).expect_errors(&[]);
+    assert_eq!(measured.report.totals.completed, REQUESTS, "{}", measured.story());
+}
+
+/// Each request failed for its status, and none was left out or repeated without end.
+#[track_caller]
+fn check_wrong(measured: &Measured, log: &[Access]) {
+    measured.expect_counts(0).expect_errors(&[("status", REQUESTS)]);
+    assert_eq!(measured.report.totals.failed, REQUESTS, "{}", measured.story());
+    assert!(log.iter().all(|line| line.status == 401), "{log:#?}");
+}
+
+/// The server asked once for each nonce that was then used, and each was counted from 1 up without a gap.
+#[track_caller]
+fn check_digest(log: &[Access], nonces: u64) {
+    let mut counts: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
+    for line in log.iter().filter(|line| line.status == 200) {
+        assert_eq!(line.user, USER, "{line:?}");
+        let count = u32::from_str_radix(line.parameter("nc"), 16);
+        counts.entry(line.parameter("nonce")).or_default().push(count.expect("a count in hexadecimal"));
+    }
+    for counts in counts.values_mut() {
+        counts.sort_unstable();
+        assert!(counts.iter().copied().eq(1..=u32::try_from(counts.len()).expect("few")), "{counts:?}");
+    }
+    let asked = log.iter().filter(|line| line.status == 401).count() as u64;
+    assert_eq!((counts.len() as u64, asked), (nonces, nonces), "{log:#?}");
+}
+
+#[test]
+fn basic_is_given_at_once() {
+    let _turn = turn();
+    let Some(apache) = Apache::guarded_or_skip("basic_is_given_at_once", Guard::Basic) else { return };
+    for args in ways() {
+        let (measured, log) = asked(&apache, "basic", PASSWORD, &args, REQUESTS);
+        check_right(&measured);
+        assert!(log.iter().all(|line| (line.status, line.user.as_str()) == (200, USER)), "{log:#?}");
+        let (measured, log) = asked(&apache, "basic", "wrong", &args, REQUESTS);
+        check_wrong(&measured, &log);
+    }
+}
+
+/// The module checks the order of the counts, so a gap or a repetition would be asked for anew.
+#[test]
+fn digest_is_given_where_it_is_asked_for() {
+    let _turn = turn();
+    let guard = Guard::Digest("AuthDigestQop auth");
+    let Some(apache) = Apache::guarded_or_skip("digest_is_given_where_it_is_asked_for", guard) else { return };
+    for args in ways() {
+        let (measured, log) = asked(&apache, "digest", PASSWORD, &args, REQUESTS + USERS);
+        check_right(&measured);
+        check_digest(&log, USERS);
+        // Each is asked once, and its one answer is refused.
+        let (measured, log) = asked(&apache, "digest", "wrong", &args, 2 * REQUESTS);
+        check_wrong(&measured, &log);
+    }
+}
+
+#[test]
+fn digest_with_sha256() {
+    let _turn = turn();
+    for args in ways().filter(|args| !args.contains("--h2c")) {
+        let Some(server) = Lighttpd::start_or_skip("digest_with_sha256") else { return };
+        let measured = run(&server.target(), &named("digest"), "get: /100", PASSWORD, &args);
+        check_right(&measured);
+        let log = server.end();
+        check_digest(&log, USERS);
+        assert!(log.iter().all(|line| line.status == 401 || line.parameter("algorithm") == "SHA-256"), "{log:#?}");
+    }
+}
