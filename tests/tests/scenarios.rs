@@ -6,6 +6,8 @@
 mod answers;
 #[path = "scenarios/auth.rs"]
 mod auth;
+#[path = "scenarios/aws.rs"]
+mod aws;
 #[path = "scenarios/data.rs"]
 mod data;
 #[path = "scenarios/examples.rs"]

@@ -21,7 +21,7 @@ const USERS: u64 = 2;
 
 /// All requests have this `auth`, with its password as a secret.
 fn run(target: &str, auth: &str, steps: &str, password: &str, args: &str) -> Measured {
-    let scenario = format!("target: {target}\nhttp: {{auth: {auth}}}\nlimits: [error_rate <= 100%]\nflows: {{a: [{steps}]}}\n");
+    let scenario = format!("target: {target}\nhttp: {{auth: {auth}}}\nlimits: [error_rate <= 100%]\nflows: {{a: [{{{steps}}}]}}\n");
     let folder = Folder::new(&scenario, &[("password", password)]);
     let secret = folder.path().join("password").display().to_string();
     folder.run(args).arg("--secret-file").arg(&format!("PASSWORD={secret}")).json()
@@ -47,6 +47,8 @@ fn asked(apache: &Apache, scheme: &str, password: &str, args: &str, lines: u64) 
         (log.len() as u64 >= lines).then_some(log)
     });
     assert_eq!(log.len() as u64, lines, "{log:#?}\n{}", measured.story());
+    let version = if args.contains("--h2c") { "HTTP/2.0" } else { "HTTP/1.1" };
+    assert!(apache.logged().split_off(before).iter().all(|line| line.ends_with(version)), "{version}");
     (measured, log)
 }
 
@@ -98,7 +100,7 @@ fn basic_is_given_at_once() {
 #[test]
 fn digest_is_given_where_it_is_asked_for() {
     let _turn = turn();
-    let guard = Guard::Digest("AuthDigestQop auth");
+    let guard = Guard::Digest("AuthDigestNcCheck On");
     let Some(apache) = Apache::guarded_or_skip("digest_is_given_where_it_is_asked_for", guard) else { return };
     for args in ways() {
         let (measured, log) = asked(&apache, "digest", PASSWORD, &args, REQUESTS + USERS);
@@ -108,6 +110,36 @@ fn digest_is_given_where_it_is_asked_for() {
         let (measured, log) = asked(&apache, "digest", "wrong", &args, 2 * REQUESTS);
         check_wrong(&measured, &log);
     }
+}
+
+/// A nonce that is too old is no reason to fail: the server gives another, and the run goes on.
+#[test]
+fn digest_goes_on_with_a_new_nonce() {
+    let _turn = turn();
+    let guard = Guard::Digest("AuthDigestNonceLifetime 1");
+    let Some(apache) = Apache::guarded_or_skip("digest_goes_on_with_a_new_nonce", guard) else { return };
+    for io in IO {
+        let before = apache.asked().len();
+        let steps = "get: /100}, {think: 100ms";
+        // 15 iterations of a user take longer than a nonce lives.
+        let args = format!("-c {USERS} -n 30 --io {io}");
+        let measured = run(&apache.target(), &named("digest"), steps, PASSWORD, &args);
+        measured.expect_counts(0).expect_errors(&[]);
+        let completed = measured.report.totals.completed;
+        assert_eq!(completed, 30, "{}", measured.story());
+        let log = clock::until("Apache's log", LOG_DEADLINE, || {
+            let log = apache.asked().split_off(before);
+            (answered(&log) >= completed).then_some(log)
+        });
+        assert_eq!(answered(&log), completed, "{}", measured.story());
+        let nonces = log.len() as u64 - completed;
+        assert!(nonces >= 2 * USERS, "{nonces} nonces\n{}", measured.story());
+        check_digest(&log, nonces);
+    }
+}
+
+fn answered(log: &[Access]) -> u64 {
+    log.iter().filter(|line| line.status == 200).count() as u64
 }
 
 #[test]
