@@ -13,6 +13,7 @@ mod target;
 pub(crate) mod tls;
 mod watch;
 
+use brunt_engine::sight::Data;
 use brunt_engine::{Controls, Finished, Parts, Stop};
 use brunt_model::plan::{Endpoint, Inputs, Plan};
 use brunt_model::report::{Environment, Facts, Report};
@@ -47,7 +48,7 @@ pub(crate) fn run(flags: &RunFlags) -> Result<Exit, CommandError> {
     })?;
     let sources = Sources { files: &flags.scenario.secret_file, variable: &|name| std::env::var_os(name) };
     let values = secrets::resolve(&prepared.plan.script.secrets, &sources)?;
-    prepared.parts.data.secrets = values.into();
+    prepared.parts.data = Data { secrets: values.into(), wall_at_zero_ns: identity::wall_at_zero_ns() };
     let wanted = flags.kernel.wanted();
     kernel::check_targets(&wanted, &prepared.plan).map_err(CommandError::Refused)?;
     tls.notices.iter().chain(&prepared.notices).for_each(|notice| terminal::say(notice));
