@@ -21,7 +21,9 @@ const USERS: u64 = 2;
 
 /// All requests have this `auth`, with its password as a secret.
 fn run(target: &str, auth: &str, steps: &str, password: &str, args: &str) -> Measured {
-    let scenario = format!("target: {target}\nhttp: {{auth: {auth}}}\nlimits: [error_rate <= 100%]\nflows: {{a: [{{{steps}}}]}}\n");
+    let scenario = format!(
+        "target: {target}\nhttp: {{auth: {auth}}}\nlimits: [error_rate <= 100%]\nflows: {{a: [{{{steps}}}]}}\n"
+    );
     let folder = Folder::new(&scenario, &[("password", password)]);
     let secret = folder.path().join("password").display().to_string();
     folder.run(args).arg("--secret-file").arg(&format!("PASSWORD={secret}")).json()
@@ -101,7 +103,9 @@ fn basic_is_given_at_once() {
 fn digest_is_given_where_it_is_asked_for() {
     let _turn = turn();
     let guard = Guard::Digest("AuthDigestNcCheck On");
-    let Some(apache) = Apache::guarded_or_skip("digest_is_given_where_it_is_asked_for", guard) else { return };
+    let Some(apache) = Apache::guarded_or_skip("digest_is_given_where_it_is_asked_for", guard) else {
+        return;
+    };
     for args in ways() {
         let (measured, log) = asked(&apache, "digest", PASSWORD, &args, REQUESTS + USERS);
         check_right(&measured);
@@ -151,6 +155,9 @@ fn digest_with_sha256() {
         check_right(&measured);
         let log = server.end();
         check_digest(&log, USERS);
-        assert!(log.iter().all(|line| line.status == 401 || line.parameter("algorithm") == "SHA-256"), "{log:#?}");
+        assert!(
+            log.iter().all(|line| line.status == 401 || line.parameter("algorithm") == "SHA-256"),
+            "{log:#?}"
+        );
     }
 }
