@@ -40,6 +40,12 @@ impl Access {
         log.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')).map(Self::of).collect()
     }
 
+    /// A request of which only the value of `Authorization` is known.
+    #[must_use]
+    pub fn of_field(authorization: &str) -> Self {
+        Self { status: 0, user: "-".to_owned(), authorization: authorization.to_owned() }
+    }
+
     /// A parameter of the credentials, without its quotes; empty without it.
     #[must_use]
     pub fn parameter(&self, name: &str) -> &str {

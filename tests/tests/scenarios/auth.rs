@@ -9,7 +9,7 @@ use brunt_tests::brunt::Measured;
 use brunt_tests::clock;
 use brunt_tests::lighttpd::Lighttpd;
 use brunt_tests::nghttpd::Nghttpd;
-use brunt_tests::recorder::{Recorder, answer};
+use brunt_tests::recorder::{Recorder, Seen, answer};
 use brunt_tests::turn;
 
 use crate::{Folder, IO};
@@ -22,7 +22,7 @@ const USERS: u64 = 2;
 /// All requests have this `auth`, with its password as a secret.
 fn run(target: &str, auth: &str, steps: &str, password: &str, args: &str) -> Measured {
     let scenario = format!(
-        "target: {target}\nhttp: {{auth: {auth}}}\nlimits: [error_rate <= 100%]\nflows: {{a: [{{{steps}}}]}}\n"
+        "target: {target}\nhttp: {{cookies: true, auth: {auth}}}\nlimits: [error_rate <= 100%]\nflows: {{a: [{{{steps}}}]}}\n"
     );
     let folder = Folder::new(&scenario, &[("password", password)]);
     let secret = folder.path().join("password").display().to_string();
@@ -159,5 +159,81 @@ fn digest_with_sha256() {
             log.iter().all(|line| line.status == 401 || line.parameter("algorithm") == "SHA-256"),
             "{log:#?}"
         );
+    }
+}
+
+const CHALLENGE: &str = "WWW-Authenticate: Digest realm=\"r\", nonce=\"n\", qop=\"auth\", algorithm=MD5-sess";
+
+/// Asks whoever does not say who it is; `/hop` leads on.
+fn asking(seen: &Seen) -> String {
+    match seen.header("authorization") {
+        none if none.is_empty() => answer(401, &[CHALLENGE, "Set-Cookie: asked=1; Path=/"], ""),
+        _ if seen.asked().ends_with("/hop") => answer(307, &["Location: /end"], ""),
+        _ => answer(200, &[], ""),
+    }
+}
+
+/// What is drawn for a request is drawn once, and a session's key is made of one nonce of the client.
+#[test]
+fn the_request_that_was_refused_is_the_one_that_is_repeated() {
+    let _turn = turn();
+    let step = "post: \"/{{ counter() }}/{{ uuid() }}/hop\", body: \"{{ pick(1, 1000000) }}\", redirects: 1";
+    for io in IO {
+        let server = Recorder::start(asking);
+        let measured =
+            run(&server.target(), &named("digest"), step, PASSWORD, &format!("-c 1 -n 2 --io {io}"));
+        measured.expect_counts(0).expect_errors(&[]);
+        let seen = server.seen();
+        let [refused, repeated, led, second, last] = &seen[..] else { panic!("five requests: {seen:#?}") };
+        assert_eq!((refused.asked(), refused.text()), (repeated.asked(), repeated.text()));
+        assert_eq!([refused, repeated, led].map(|seen| seen.header("cookie")), ["", "asked=1", "asked=1"]);
+        let [first_path, second_path] =
+            [repeated, second].map(|seen| seen.asked().trim_start_matches("POST "));
+        assert!(first_path.starts_with("/0/") && second_path.starts_with("/1/"), "{seen:#?}");
+        let given = [(repeated, first_path), (led, "/end"), (second, second_path), (last, "/end")];
+        let cnonce =
+            |seen: &Seen| Access::of_field(&seen.header("authorization")).parameter("cnonce").to_owned();
+        for (number, (seen, uri)) in given.into_iter().enumerate() {
+            let given = Access::of_field(&seen.header("authorization"));
+            assert_eq!(given.parameter("nc"), format!("{:08x}", number + 1));
+            assert_eq!(given.parameter("uri"), uri);
+            assert_eq!(given.parameter("cnonce"), cnonce(repeated));
+        }
+    }
+}
+
+/// Letters of RFC 6750 section 2.1.
+const TOKEN: &str = "aZ09-._~+/==";
+
+#[test]
+fn a_bearer_is_sent_as_it_is() {
+    let _turn = turn();
+    for io in IO {
+        let server = Recorder::start(|_| answer(200, &[], ""));
+        let auth = "{bearer: \"{{ secret.PASSWORD }}\"}";
+        let measured = run(&server.target(), auth, "get: /", TOKEN, &format!("-c 1 -n 1 --io {io}"));
+        measured.expect_counts(0).expect_errors(&[]);
+        let seen: Vec<_> = server.seen().iter().map(|seen| seen.header("authorization")).collect();
+        assert_eq!(seen, [format!("Bearer {TOKEN}")]);
+    }
+}
+
+/// nghttpd shows each field that it was sent.
+#[test]
+fn basic_and_bearer_by_http2() {
+    let _turn = turn();
+    let bearer = "{bearer: \"{{ secret.PASSWORD }}\"}";
+    for (auth, password, value) in
+        [(&*named("basic"), PASSWORD, "Basic bWU6czNjcmV0"), (bearer, TOKEN, "Bearer aZ09-._~+/==")]
+    {
+        for io in IO {
+            let Some(server) = Nghttpd::start_or_skip("basic_and_bearer_by_http2", None, &[]) else { return };
+            let args = format!("-c {USERS} -n {REQUESTS} --io {io} --h2c");
+            check_right(&run(&server.target(), auth, "get: /100", password, &args));
+            let [shown, _] = server.shown();
+            let fields = shown.lines().filter_map(|line| line.split_once(") authorization: "));
+            let values: Vec<_> = fields.map(|(_, value)| value).collect();
+            assert_eq!(values, [value; 40], "{shown}");
+        }
     }
 }
