@@ -164,9 +164,11 @@ fn digest_with_sha256() {
 
 const CHALLENGE: &str = "WWW-Authenticate: Digest realm=\"r\", nonce=\"n\", qop=\"auth\", algorithm=MD5-sess";
 
-/// Asks whoever does not say who it is; `/hop` leads on.
+/// Asks whoever does not say who it is; `/hop` leads on, and `/open` and `/see` do so without a question.
 fn asking(seen: &Seen) -> String {
     match seen.header("authorization") {
+        _ if seen.asked() == "POST /open" => answer(303, &["Location: /see"], ""),
+        _ if seen.asked() == "GET /see" => answer(307, &["Location: /end"], ""),
         none if none.is_empty() => answer(401, &[CHALLENGE, "Set-Cookie: asked=1; Path=/"], ""),
         _ if seen.asked().ends_with("/hop") => answer(307, &["Location: /end"], ""),
         _ => answer(200, &[], ""),
@@ -199,6 +201,24 @@ fn the_request_that_was_refused_is_the_one_that_is_repeated() {
             assert_eq!(given.parameter("uri"), uri);
             assert_eq!(given.parameter("cnonce"), cnonce(repeated));
         }
+    }
+}
+
+/// Where a request is led to it is asked as well, and answers for the method that it has there.
+#[test]
+fn who_is_led_on_is_asked_there() {
+    let _turn = turn();
+    for io in IO {
+        let server = Recorder::start(asking);
+        let args = format!("-c 1 -n 1 --io {io}");
+        let step = "post: /open, body: x, redirects: 2";
+        run(&server.target(), &named("digest"), step, PASSWORD, &args).expect_counts(0).expect_errors(&[]);
+        let seen = server.seen();
+        let asked: Vec<_> = seen.iter().map(Seen::asked).collect();
+        assert_eq!(asked, ["POST /open", "GET /see", "GET /end", "GET /end"]);
+        let counts = seen.iter().map(|seen| Access::of_field(&seen.header("authorization")));
+        let counts: Vec<_> = counts.map(|given| given.parameter("nc").to_owned()).collect();
+        assert_eq!(counts, ["", "", "", "00000001"]);
     }
 }
 
