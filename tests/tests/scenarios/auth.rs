@@ -98,7 +98,7 @@ fn basic_is_given_at_once() {
     }
 }
 
-/// The module checks the order of the counts, so a gap or a repetition would be asked for anew.
+/// The module checks the counts: one that is repeated would be asked for anew.
 #[test]
 fn digest_is_given_where_it_is_asked_for() {
     let _turn = turn();
