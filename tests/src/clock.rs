@@ -1,6 +1,6 @@
 //! The only place of the harness that reads the clock: deadlines, and waiting for a condition.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 /// How often a condition is looked at again.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
@@ -10,6 +10,17 @@ const LOOK_EVERY: Duration = Duration::from_millis(2);
 #[expect(clippy::disallowed_methods, reason = "the harness watches real processes in real time")]
 pub fn now() -> Instant {
     Instant::now()
+}
+
+/// Seconds since 1970, for servers that judge how old a request is.
+///
+/// # Panics
+/// When the clock of this machine stands before that.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "the harness watches real processes in real time")]
+pub fn unix_s() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
+    i64::try_from(since.as_secs()).expect("the clock is before the end of time")
 }
 
 /// Waits until `found` gives something.

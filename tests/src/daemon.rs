@@ -3,11 +3,14 @@
 use std::process::Command;
 use std::time::Duration;
 
+use rustix::process::Signal;
+
 use crate::clock;
 use crate::origin::{free_port, listens};
 use crate::process::Running;
 
 const START_DEADLINE: Duration = Duration::from_secs(10);
+const END_DEADLINE: Duration = Duration::from_secs(10);
 /// A port that was free may be taken by another before the server binds it.
 const START_ATTEMPTS: usize = 5;
 
@@ -52,5 +55,13 @@ impl Daemon {
     #[must_use]
     pub fn output_now(&self) -> [String; 2] {
         self.running.output_now()
+    }
+    /// Asks it to end, and waits until it has: what it writes at its end is there then.
+    ///
+    /// # Panics
+    /// When it does not end in time.
+    pub fn end(self) {
+        self.running.signal(Signal::TERM);
+        clock::until("the end of a server", END_DEADLINE, || self.running.has_ended().then_some(()));
     }
 }

@@ -3,6 +3,7 @@
 //! Rules: no sleep instead of a condition; every wait has a deadline and says what it waited for; every process is
 //! ended by its id; what this machine lacks is a skip with its reason, never a silent pass.
 
+pub mod access;
 pub mod apache;
 pub mod brunt;
 pub mod certificates;
@@ -15,6 +16,7 @@ pub mod evil;
 pub mod formats;
 pub mod garbage;
 pub mod hog;
+pub mod lighttpd;
 pub mod listen_queue;
 pub mod loader;
 pub mod loss;

@@ -50,7 +50,13 @@ impl Nghttpd {
     /// The path is one of [`FILES`], or anything that is to be 404.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
-        format!("{}://127.0.0.1:{}/{path}", self.scheme, self.daemon.port())
+        format!("{}/{path}", self.target())
+    }
+
+    /// As a scenario's target.
+    #[must_use]
+    pub fn target(&self) -> String {
+        format!("{}://127.0.0.1:{}", self.scheme, self.daemon.port())
     }
 
     /// Requests that were received whole up to their head.

@@ -4,6 +4,10 @@
 
 #[path = "scenarios/answers.rs"]
 mod answers;
+#[path = "scenarios/auth.rs"]
+mod auth;
+#[path = "scenarios/aws.rs"]
+mod aws;
 #[path = "scenarios/data.rs"]
 mod data;
 #[path = "scenarios/examples.rs"]

@@ -14,6 +14,10 @@ use crate::conn::h2;
 use crate::conn::link::Outgoing;
 use crate::conn::one::Wire;
 
+/// Fields that a signer sets.
+const SIGNATURE: [&[u8]; 4] =
+    [b"authorization", b"x-amz-date", b"x-amz-content-sha256", b"x-amz-security-token"];
+
 /// Where requests go, as far as cookies and signatures want to know.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
@@ -26,6 +30,8 @@ pub(crate) struct Place {
 #[derive(Clone, Debug)]
 pub(crate) struct Challenged {
     pub(crate) challenge: digest::Challenge,
+    /// One for all requests with the challenge's nonce, since keys of sessions are made of both (RFC 7616 section 3.4.2).
+    pub(crate) cnonce: String,
     pub(crate) count: u32,
 }
 
@@ -81,18 +87,27 @@ impl Filler {
         Ok(Some(self.finish(call.request.expects_continue, wants, multiplexed)))
     }
 
-    /// A request that goes where an answer redirected it, with the cookies that fit there.
-    pub(crate) fn redirect(
+    /// A request that goes out again, elsewhere or with the answer to what the server asked for: the same but for its
+    /// cookies and its signature, which are those that fit there.
+    ///
+    /// # Errors
+    /// When the credentials have no value, or one that no field can hold.
+    pub(crate) fn again(
         &mut self,
-        request: &Request,
+        (call, request): (&Call, &Request),
         (wants, multiplexed): (Wants, bool),
-        jar: &Jar,
+        asker: Asker<'_>,
         place: &Place,
-    ) -> Outgoing {
+    ) -> Result<Outgoing, Unfilled> {
+        let Asker { sight, random, jar, challenged } = asker;
         self.take(request, multiplexed);
-        self.drop_cookies();
+        self.drop_field(b"cookie");
+        if let Some(signer) = call.draft.as_ref().and_then(|draft| draft.signer.as_ref()) {
+            SIGNATURE.iter().for_each(|name| self.drop_field(name));
+            self.sign(signer, &request.method, (sight, random), challenged, place)?;
+        }
         self.add_cookies(jar, place);
-        self.finish(request.expects_continue, wants, multiplexed)
+        Ok(self.finish(request.expects_continue, wants, multiplexed))
     }
 
     fn take(&mut self, request: &Request, multiplexed: bool) {
@@ -170,14 +185,13 @@ impl Filler {
                 // Until it is asked for, nothing can be answered.
                 let Some(challenged) = challenged else { return Ok(()) };
                 challenged.count += 1;
-                let cnonce = format!("{:016x}", random.next());
                 let request = digest::Request {
                     user: &text_of(user, sight, random)?,
                     password: &text_of(password, sight, random)?,
                     method,
                     uri: &uri,
                     count: challenged.count,
-                    cnonce: &cnonce,
+                    cnonce: &challenged.cnonce,
                 };
                 let value = challenged.challenge.authorization(&request).map_err(|_| Unfilled)?;
                 self.field("Authorization", "authorization", value.as_bytes(), multiplexed);
@@ -234,9 +248,13 @@ impl Filler {
         self.cookies = cookies;
     }
 
-    fn drop_cookies(&mut self) {
-        self.fields.retain(|(name, _)| name != b"cookie");
-        let is_kept = |line: &&[u8]| !line.get(..7).is_some_and(|name| name.eq_ignore_ascii_case(b"cookie:"));
+    /// `lower` is its name in lower case.
+    fn drop_field(&mut self, lower: &[u8]) {
+        self.fields.retain(|(name, _)| name != lower);
+        let is_kept = |line: &&[u8]| {
+            let (name, rest) = line.split_at(lower.len().min(line.len()));
+            !(name.eq_ignore_ascii_case(lower) && rest.starts_with(b":"))
+        };
         self.head =
             self.head.split_inclusive(|&byte| byte == b'\n').filter(is_kept).flatten().copied().collect();
     }
@@ -278,14 +296,21 @@ fn decimal(mut number: usize, digits: &mut [u8; 20]) -> &[u8] {
     }
 }
 
-/// A request as it was sent, so that it can be sent elsewhere.
+/// A request as it was sent, so that it can be sent elsewhere. Its method is not the call's where a redirect changed it.
 pub(crate) fn as_request(outgoing: &Outgoing, of: &Request) -> Request {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     match outgoing {
-        Outgoing::One(wire) => Request { wire: wire.bytes.clone(), head_len: wire.head_len, ..of.clone() },
+        Outgoing::One(wire) => Request {
+            method: text(wire.bytes.split(|&byte| byte == b' ').next().unwrap_or_default()),
+            wire: wire.bytes.clone(),
+            head_len: wire.head_len,
+            ..of.clone()
+        },
         Outgoing::Two(sent) => {
-            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-            let fields = sent.fields.iter().map(|(name, value)| (text(name), text(value))).collect();
-            Request { fields, body: sent.body.clone(), ..of.clone() }
+            let fields: Vec<_> = sent.fields.iter().map(|(name, value)| (text(name), text(value))).collect();
+            let method = fields.iter().find(|(name, _)| name == ":method").map(|(_, value)| value.clone());
+            let method = method.unwrap_or_else(|| of.method.clone());
+            Request { method, fields, body: sent.body.clone(), ..of.clone() }
         }
     }
 }
@@ -300,6 +325,17 @@ pub(crate) fn path_of_head(head: &[u8]) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The field of that name goes, and neither one whose name begins so nor one with that value.
+    #[test]
+    fn one_field_is_dropped() {
+        let head = b"GET /cookie: HTTP/1.1\r\nCOOKIE: a=b\r\nCookies: c\r\nX: cookie: d\r\n".to_vec();
+        let fields = ["cookie", "cookies", "x"].map(|name| (name.as_bytes().to_vec(), b"cookie".to_vec()));
+        let mut filler = Filler { head, fields: fields.to_vec(), ..Filler::default() };
+        filler.drop_field(b"cookie");
+        assert_eq!(filler.head, b"GET /cookie: HTTP/1.1\r\nCookies: c\r\nX: cookie: d\r\n");
+        assert_eq!(filler.fields, fields[1..]);
+    }
 
     #[test]
     fn numbers_are_written_in_digits() {

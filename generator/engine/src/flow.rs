@@ -9,13 +9,16 @@ use brunt_model::expr::Value;
 use brunt_model::outcome::{ErrorKind, Outcome};
 use brunt_model::plan::Load;
 use brunt_model::random::Random;
+use brunt_model::request::Request;
 use brunt_model::sample::{Kernel, Sample};
 use brunt_model::script::call::Call;
 use brunt_model::script::{OPS_IN_A_ROW_MAX, Op, Span};
 
 use crate::clock::Clock;
+use crate::conn::Wants;
+use crate::conn::link::Outgoing;
 use crate::core_loop::CoreLoop;
-use crate::fill::{Asker, Unfilled};
+use crate::fill::{Asker, Filler, Place, Unfilled};
 use crate::io::{ConnId, Driver};
 use crate::lane::{Job, LaneId, Phase};
 use crate::limits::EMPTY_ITERATION_NS;
@@ -292,21 +295,44 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
 
     /// Makes the lane's request where it is not the same as always.
     pub(crate) fn fill(&mut self, lane: LaneId, now: u64) -> Result<(), Unfilled> {
+        let filled = self.with_filler(lane, now, Filler::fill);
+        self.lanes.get(lane).own = filled?.map(Box::new);
+        Ok(())
+    }
+
+    /// A request of the lane's call that goes out again.
+    pub(crate) fn fill_again(
+        &mut self,
+        lane: LaneId,
+        request: &Request,
+        now: u64,
+    ) -> Result<Outgoing, Unfilled> {
+        self.with_filler(lane, now, |filler, call, how, asker, place| {
+            filler.again((call, request), how, asker, place)
+        })
+    }
+
+    /// Does this for the lane's call and its user.
+    fn with_filler<T>(
+        &mut self,
+        lane: LaneId,
+        now: u64,
+        fill: impl FnOnce(&mut Filler, &Call, (Wants, bool), Asker<'_>, &Place) -> Result<T, Unfilled>,
+    ) -> Result<T, Unfilled> {
         let plan = &self.settings.plan;
         let number = usize::from(self.lanes.at(lane).request);
         let User { memory, random, .. } = self.users.get(self.lanes.home(lane));
         let mut challenged = memory.challenged.take();
         let sight = View { memory, data: &self.data, script: &plan.script, now, answer: None };
-        let (call, two) = (&plan.script.calls[number], self.settings.multiplexed);
+        let call = &plan.script.calls[number];
         let place = &mut self.places[usize::from(call.target)];
         place.now_s = self.data.wall_at_zero_ns.saturating_add_unsigned(now) / 1_000_000_000;
-        let wants = self.requests[number].wants();
+        let how = (self.requests[number].wants(), self.settings.multiplexed);
         let asker =
             Asker { sight: &sight, random, jar: &memory.cookies, challenged: challenged.as_deref_mut() };
-        let filled = self.filler.fill(call, (wants, two), asker, place);
+        let filled = fill(&mut self.filler, call, how, asker, place);
         memory.challenged = challenged;
-        self.lanes.get(lane).own = filled?.map(Box::new);
-        Ok(())
+        filled
     }
 
     /// Counts a call that was never sent.

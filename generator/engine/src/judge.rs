@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::conn::h1::Answer;
 use crate::conn::link::Outgoing;
 use crate::core_loop::CoreLoop;
-use crate::fill::{Challenged, path_of_head};
+use crate::fill::{Challenged, as_request, path_of_head};
 use crate::io::Driver;
 use crate::lane::{Detour, LaneId};
 use crate::samples::Note;
@@ -114,27 +114,33 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         }
     }
 
-    /// A server that asks who it is is told, once: true where the request goes out again.
+    /// A server that asks who it is is told, once a request and place: true where the request goes out again.
     pub(crate) fn answers_challenge(&mut self, id: LaneId, answer: Answer, now: u64) -> bool {
-        if self.settings.single || answer.status != 401 || self.lanes.at(id).detour.is_some() {
+        let lane = self.lanes.at(id);
+        let has_answered = lane.detour.as_ref().is_some_and(|detour| detour.answers);
+        if self.settings.single || answer.status != 401 || has_answered {
             return false;
         }
-        let number = self.lanes.at(id).request;
-        if !self.call(number).answers_challenges() {
+        let call = self.call(lane.request);
+        if !call.answers_challenges() {
             return false;
         }
         let kept = self.conns[self.lanes.conn(id).index()].link.kept(self.lanes.within(id));
         let asked = fields(kept.head).filter(|(name, _)| name.eq_ignore_ascii_case(b"www-authenticate"));
         let Some(challenge) = Challenge::choose(asked.map(|(_, value)| value)) else { return false };
+        let (sent, url, hops) = match (&lane.detour, &lane.own) {
+            (Some(detour), _) => (&detour.request, &detour.url, detour.hops),
+            (None, Some(own)) => (&**own, &call.url, 0),
+            (None, None) => return false,
+        };
+        let (sent, url) = (as_request(sent, &call.request), url.clone());
+        let User { memory, random, .. } = self.users.get(self.lanes.home(id));
+        let cnonce = format!("{:016x}", random.next());
+        memory.challenged = Some(Box::new(Challenged { challenge, cnonce, count: 0 }));
+        let Ok(request) = self.fill_again(id, &sent, now) else { return false };
         self.trace_end(id, (Some(answer.status), None), true, now);
-        self.users.get(self.lanes.home(id)).memory.challenged =
-            Some(Box::new(Challenged { challenge, count: 0 }));
-        if self.fill(id, now).is_err() {
-            return false;
-        }
-        let Some(request) = self.lanes.get(id).own.take() else { return false };
-        let url = self.call(number).url.clone();
-        self.send_on(id, Detour { request: *request, url, hops: 0 }, answer, now);
+        self.lanes.get(id).own = None;
+        self.send_on(id, Detour { request, url, hops, answers: true }, answer, now);
         true
     }
 }

@@ -43,12 +43,15 @@ pub(crate) struct Job {
     pub(crate) resent: u8,
 }
 
-/// A request that goes where an answer redirected it.
+/// A request that goes out again: where an answer redirected it, or with what the server asked for.
 #[derive(Debug)]
 pub(crate) struct Detour {
     pub(crate) request: Outgoing,
     pub(crate) url: String,
+    /// Redirects followed until here.
     pub(crate) hops: u32,
+    /// It answers a challenge, and another one would be a refusal.
+    pub(crate) answers: bool,
 }
 
 impl Job {

@@ -396,17 +396,18 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             };
             return self.complete(id, answer.reusable, outcome, now);
         };
-        self.recorder.counters().redirects += 1;
-        self.trace_end(id, (Some(answer.status), None), true, now);
         let request = if self.settings.single {
             self.settings.outgoing(&request, number, false)
         } else {
-            let (wants, two) = (self.requests[usize::from(number)].wants(), self.settings.multiplexed);
-            let jar = &self.users.get(self.lanes.home(id)).memory.cookies;
-            let place = &self.places[self.lanes.target(conn_id)];
-            self.filler.redirect(&request, (wants, two), jar, place)
+            let Ok(request) = self.fill_again(id, &request, now) else {
+                let outcome = Outcome::Rejected(answer.status, ErrorKind::ExtractFailed);
+                return self.complete(id, answer.reusable, outcome, now);
+            };
+            request
         };
-        self.send_on(id, Detour { request, url, hops: hops + 1 }, answer, now);
+        self.recorder.counters().redirects += 1;
+        self.trace_end(id, (Some(answer.status), None), true, now);
+        self.send_on(id, Detour { request, url, hops: hops + 1, answers: false }, answer, now);
     }
 
     /// The request that was just answered goes on as another, which belongs to it.

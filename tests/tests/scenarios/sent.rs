@@ -1,5 +1,6 @@
 //! What is written in a scenario is what a server gets, to the byte.
 
+use brunt_tests::clock;
 use brunt_tests::origin::Origin;
 use brunt_tests::recorder::{Recorder, Seen, answer};
 use brunt_tests::turn;
@@ -148,6 +149,33 @@ fn each_user_sends_its_own_cookies_back() {
             let want = ["", &deep, &id, &id, "", "deep=1"].map(|cookie| if cookies { cookie } else { "" });
             assert_eq!(got, want, "{user} of {args}, cookies: {cookies}");
         }
+    }
+}
+
+/// Expressions know the time of day, and so does who keeps cookies.
+#[test]
+fn the_time_of_day_is_known() {
+    let _turn = turn();
+    const COOKIES: [&str; 2] = [
+        "Set-Cookie: old=1; Expires=Sat, 01 Feb 2020 00:00:00 GMT",
+        "Set-Cookie: new=1; Expires=Sun, 01 Feb 2099 00:00:00 GMT",
+    ];
+    for io in IO {
+        let server = Recorder::start(|_| answer(200, &COOKIES, ""));
+        let steps = "[{get: /}, {get: \"/{{ now() }}\"}]";
+        let scenario =
+            format!("target: {}\nhttp: {{cookies: true}}\nflows: {{a: {steps}}}\n", server.target());
+        let before_ms = clock::unix_s() * 1_000;
+        Folder::new(&scenario, &[])
+            .run(&format!("-c 1 -n 1 --io {io}"))
+            .json()
+            .expect_counts(0)
+            .expect_errors(&[]);
+        let after_ms = (clock::unix_s() + 1) * 1_000;
+        let seen = server.seen();
+        let sent_ms = seen[1].asked().trim_start_matches("GET /").parse().expect("a number");
+        assert!((before_ms..=after_ms).contains(&sent_ms), "{before_ms} {sent_ms} {after_ms}");
+        assert_eq!(seen[1].header("cookie"), "new=1");
     }
 }
 

@@ -65,7 +65,7 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         name: "scenarios",
         about: "scenario files run by the command `brunt`: what is sent, what is made of the answers, and the examples",
-        tools: &[NGINX],
+        tools: &[NGINX, NGHTTPD, APACHE, LIGHTTPD],
         steps: &[BUILD_BRUNT, end_to_end(&["-p", "brunt-tests", "--test", "scenarios"])],
     },
     Suite {
@@ -117,6 +117,8 @@ const NGINX: Tool = Tool { program: "nginx", package: "nginx" };
 const NGHTTPD: Tool = Tool { program: "nghttpd", package: "nghttp2-server" };
 /// The program and its modules without the service.
 const APACHE: Tool = Tool { program: "apache2", package: "apache2-bin" };
+/// Asks for Digest authentication with SHA-256.
+const LIGHTTPD: Tool = Tool { program: "lighttpd", package: "lighttpd" };
 const TINYPROXY: Tool = Tool { program: "tinyproxy", package: "tinyproxy-bin" };
 const MICROSOCKS: Tool = Tool { program: "microsocks", package: "microsocks" };
 /// Makes network namespaces, in which ports and routes can run out.

@@ -4,6 +4,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::rand::{GetRandomFlags, getrandom};
 
+use super::clock;
+
 const SECONDS_PER_DAY: u64 = 86_400;
 
 /// 128 random bits from the kernel, in hex.
@@ -29,6 +31,13 @@ pub(crate) fn now() -> String {
 pub(crate) fn since_epoch() -> Duration {
     #[expect(clippy::disallowed_methods, reason = "the one place where the time of day enters")]
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// The time of day where the monotonic clock is 0, in nanoseconds since 1970: what the engine, which reads that clock
+/// alone, adds to it.
+pub(crate) fn wall_at_zero_ns() -> i64 {
+    let at_zero = since_epoch().saturating_sub(clock::monotonic());
+    i64::try_from(at_zero.as_nanos()).unwrap_or(i64::MAX)
 }
 
 fn rfc3339(seconds: u64, millis: u32) -> String {
@@ -67,6 +76,15 @@ mod tests {
         ] {
             assert_eq!(rfc3339(seconds, 7), want);
         }
+    }
+
+    /// Two readings of each clock, a moment apart.
+    #[test]
+    fn both_clocks_tell_one_time() {
+        let before = since_epoch();
+        let told = Duration::from_nanos(u64::try_from(wall_at_zero_ns()).unwrap()) + clock::monotonic();
+        let apart = told.abs_diff(before);
+        assert!(apart < Duration::from_secs(60), "{apart:?}");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use brunt_model::snapshot::{RequestStats, STATUS_LOWEST};
 use brunt_model::units::Nanos;
 
 use super::progress::Progress;
-use super::secrets::{self, Sources};
+use super::secrets::Sources;
 use super::setup::{self, Prepared};
 use super::signals::SignalWatch;
 use crate::error::CommandError;
@@ -58,7 +58,7 @@ impl Once {
             source.lifecycle = lifecycle;
         }
         let mut prepared = setup::prepare(scenario, inputs, flags, material)?;
-        prepared.parts.data.secrets = secrets::resolve(&prepared.plan.script.secrets, sources)?.into();
+        prepared.parts.data = super::data_of(&prepared.plan, sources)?;
         Ok(Some(Self { prepared, name }))
     }
 

@@ -15,6 +15,7 @@ mod target;
 pub(crate) mod tls;
 mod watch;
 
+use brunt_engine::sight::Data;
 use brunt_engine::{Controls, Finished, Parts, Stop};
 use brunt_model::plan::{Endpoint, Inputs, Plan};
 use brunt_model::redact::Redactor;
@@ -126,10 +127,16 @@ fn ready(flags: &RunFlags) -> Result<Ready, CommandError> {
     let teardown = once(Lifecycle::Teardown).map_err(blamed)?;
     let mut prepared = setup::prepare(asked.scenario.clone(), &inputs, &flags.engine, tls.material.clone())
         .map_err(blamed)?;
-    prepared.parts.data.secrets = secrets::resolve(&prepared.plan.script.secrets, &sources)?.into();
+    prepared.parts.data = data_of(&prepared.plan, &sources)?;
     let wanted = flags.kernel.wanted();
     kernel::check_targets(&wanted, &prepared.plan).map_err(CommandError::Refused)?;
     Ok(Ready { prepared, inputs, wanted, tls, setup, teardown })
+}
+
+/// What expressions see beside the plan.
+fn data_of(plan: &Plan, sources: &Sources<'_>) -> Result<Data, CommandError> {
+    let secrets = secrets::resolve(&plan.script.secrets, sources)?.into();
+    Ok(Data { secrets, wall_at_zero_ns: identity::wall_at_zero_ns() })
 }
 
 /// Runs the engine in a child and follows it. Returns the number of lines of the key log that were lost, too.
