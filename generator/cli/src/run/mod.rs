@@ -2,7 +2,9 @@
 
 pub(crate) mod addresses;
 pub(crate) mod file;
+pub(crate) mod file_tls;
 mod key_log;
+pub(crate) mod pem;
 pub(crate) mod progress;
 pub(crate) mod resolve;
 mod secrets;
@@ -21,6 +23,7 @@ use self::progress::Progress;
 use self::secrets::Sources;
 use self::setup::Prepared;
 use self::signals::SignalWatch;
+use self::tls::Given;
 use self::watch::{Observed, Watch};
 use crate::engine::{Ending as EngineEnding, Inherited, Job, Seen, Supervisor};
 use crate::error::CommandError;
@@ -35,8 +38,13 @@ use crate::{output, terminal};
 pub(crate) fn run(flags: &RunFlags) -> Result<Exit, CommandError> {
     let outputs = outputs_or_text(&flags.output.output).map_err(CommandError::Usage)?;
     let mut asked = resolve::resolve(flags)?;
-    let is_https = asked.scenario.url.starts_with("https:");
-    let tls = tls::load(&flags.tls, is_https, std::env::var_os("SSLKEYLOGFILE"))?;
+    let sources = Sources { files: &flags.scenario.secret_file, variable: &|name| std::env::var_os(name) };
+    let given = Given {
+        is_https: asked.scenario.url.starts_with("https:"),
+        insecure: asked.scenario.tls.insecure,
+        of_file: asked.file.as_ref().map(|file| file.tls(&sources)).transpose()?.unwrap_or_default(),
+    };
+    let tls = tls::load(&flags.tls, given, std::env::var_os("SSLKEYLOGFILE"))?;
     let addresses = addresses::look_up(&asked.target).map_err(CommandError::Lookup)?;
     let files = asked.file.as_mut().map(|file| std::mem::take(&mut file.files)).unwrap_or_default();
     let inputs = Inputs { addresses, body: asked.body, files };
@@ -45,7 +53,6 @@ pub(crate) fn run(flags: &RunFlags) -> Result<Exit, CommandError> {
         (CommandError::Plan(error), Some(file)) => file.blamed(error),
         (error, _) => error,
     })?;
-    let sources = Sources { files: &flags.scenario.secret_file, variable: &|name| std::env::var_os(name) };
     let values = secrets::resolve(&prepared.plan.script.secrets, &sources)?;
     prepared.parts.data.secrets = values.into();
     let wanted = flags.kernel.wanted();

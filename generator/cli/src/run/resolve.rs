@@ -55,7 +55,7 @@ fn check_request_flags(flags: &RequestFlags) -> Result<(), CommandError> {
 pub(crate) fn resolve(flags: &RunFlags) -> Result<Asked, CommandError> {
     let file = if file::is_file(&flags.url) {
         check_request_flags(&flags.request)?;
-        Some(file::open(Path::new(&flags.url), &flags.scenario)?)
+        Some(file::open(Path::new(&flags.url), &flags.scenario, &flags.tls)?)
     } else {
         None
     };

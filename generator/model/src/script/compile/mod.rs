@@ -122,9 +122,6 @@ impl<'a> Compiler<'a> {
         let file = self.file;
         let places = [
             (file.targets.first().map(|(name, _)| name.at), "a second target"),
-            (file.http.tls.ca.as_ref().map(|file| file.at), "`ca` (give --cacert)"),
-            (file.http.tls.cert.as_ref().map(|file| file.at), "`cert` (give --cert)"),
-            (file.http.tls.key.as_ref().map(|file| file.at), "`key` (give --key)"),
             (file.on_stop.first().map(|step| step.at), "`on_stop`"),
             (file.setup.first().map(|step| step.at), "`setup`"),
             (file.teardown.first().map(|step| step.at), "`teardown`"),
