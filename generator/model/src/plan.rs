@@ -316,10 +316,7 @@ pub fn compile(scenario: &Scenario, inputs: &Inputs) -> Result<Plan, PlanError> 
     let endpoints = endpoints(scenario, inputs, &url)?;
     let protocol = protocol(scenario)?;
     let file::OfFile { script, load: of_file, limits } = match &scenario.script {
-        None => {
-            let script = Script::of(render(scenario, &url, &inputs.body)?, redacted(&url));
-            file::OfFile { script, load: None, limits: Vec::new() }
-        }
+        None => file::OfFile { script: quick(scenario, inputs, &url)?, load: None, limits: Vec::new() },
         Some(source) => file::of_file(source, scenario, inputs, &url)?,
     };
     let (load, warmup) = match of_file {
@@ -372,6 +369,24 @@ pub fn compile(scenario: &Scenario, inputs: &Inputs) -> Result<Plan, PlanError> 
     plan.limits.iter().try_for_each(|planned| planned.limit.resolve(&catalogue)).map_err(PlanError::Limit)?;
     plan.id = content_id(&plan);
     Ok(plan)
+}
+
+/// The script of a quick run: its request, again and again.
+fn quick(scenario: &Scenario, inputs: &Inputs, url: &Url) -> Result<Script, PlanError> {
+    let http = &scenario.http;
+    if http.cookies && scenario.load.rate.is_some() {
+        return Err(PlanError::Combination {
+            what: "--cookies",
+            target: "closed loads, since each arrival of an open one (-q) is another user",
+            mend: "leave one of them out",
+        });
+    }
+    let mut script = Script::of(render(scenario, url, &inputs.body)?, redacted(url));
+    if http.cookies {
+        script.cookies = true;
+        script.calls[0].redirects = http.redirects;
+    }
+    Ok(script)
 }
 
 /// Reads a target's URL.
@@ -652,6 +667,16 @@ mod tests {
     }
 
     #[test]
+    fn users_with_cookies_have_a_place_in_their_flow() {
+        let mut scenario = Scenario::of("http://h/");
+        scenario.http.redirects = Some(3);
+        assert!(compile(&scenario, &inputs()).unwrap().script.is_single());
+        scenario.http.cookies = true;
+        let script = compile(&scenario, &inputs()).unwrap().script;
+        assert_eq!((script.is_single(), script.cookies, script.calls[0].redirects), (false, true, Some(3)));
+    }
+
+    #[test]
     fn redirects_stay_within_the_origin() {
         let plan = compile(&Scenario::of("http://h:81/a/b"), &inputs()).unwrap();
         for (location, want) in [
@@ -690,6 +715,10 @@ mod tests {
                 "connections times requests on each",
             ),
             (error(|s| s.url = "ftp://h/".into()), "the scheme ftp is not http or https"),
+            (
+                error(|s| (s.http.cookies, s.load.rate) = (true, Some(Rate::per_second(1)))),
+                "--cookies is for closed loads",
+            ),
             (error(|s| s.request.method = "GE T".into()), "not a token"),
             (error(|s| s.request.headers.push(("A".into(), "x\r\nB: y".into()))), "without line breaks"),
             (error(|s| s.request.headers.push(("Content-Length".into(), "5".into()))), "set by brunt itself"),

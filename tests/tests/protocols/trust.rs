@@ -162,7 +162,7 @@ fn a_scenarios_file_that_does_not_serve_is_told_with_its_place() {
         ("ca: absent.pem", "2:18", "the file 'absent.pem' cannot be opened"),
         ("ca: k.pem", "2:18", "the file 'k.pem' has no certificate; give a PEM file"),
         ("ca: ../x.pem", "2:18", "lies outside of the scenario's folder"),
-        ("client: {cert: ca.pem, key: k.pem}", "2:41", "the file 'k.pem' is not the key of the first"),
+        ("client: {cert: ca.pem, key: k.pem}", "2:42", "the file 'k.pem' is not the key of the first"),
         ("client: {cert: c.pem}", "2:29", "`cert` needs a `key`"),
     ] {
         let (_folder, path) = scenario(&made, "https://192.0.2.1/", tls);

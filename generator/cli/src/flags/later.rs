@@ -23,12 +23,7 @@ const fn value(long: &'static str, env: &'static str) -> Later {
     Later { long, env, takes_value: true }
 }
 
-const LATER: [Later; 4] = [
-    value("form", "BRUNT_FORM"),
-    flag("cookies", "BRUNT_COOKIES"),
-    flag("once", "BRUNT_ONCE"),
-    value("controller", "BRUNT_CONTROLLER"),
-];
+const LATER: [Later; 2] = [flag("once", "BRUNT_ONCE"), value("controller", "BRUNT_CONTROLLER")];
 
 impl Args for NoneOfLater {
     fn augment_args(command: Command) -> Command {

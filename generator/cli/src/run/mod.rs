@@ -1,6 +1,7 @@
 //! `brunt run`: from flags to a report, in one pass from the top.
 
 pub(crate) mod addresses;
+mod body;
 pub(crate) mod file;
 pub(crate) mod file_tls;
 mod key_log;
