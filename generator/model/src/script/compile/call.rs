@@ -194,9 +194,8 @@ impl Compiler<'_> {
         let value = match auth {
             Auth::Bearer(token) => Text::new(format!("Bearer {}", token.value), token.at),
             Auth::Basic { user, password } => {
-                let (user_source, password) =
-                    (pieces::source_of(&user.value), pieces::source_of(&password.value));
-                Text::new(format!("Basic {{{{ base64({user_source} + \":\" + {password}) }}}}"), user.at)
+                let Some((of_user, password)) = self.source(user).zip(self.source(password)) else { return };
+                Text::new(format!("Basic {{{{ base64({of_user} + \":\" + {password}) }}}}"), user.at)
             }
             // These are made of the whole request.
             Auth::Digest { .. } | Auth::AwsSigV4 { .. } => return,
@@ -225,11 +224,16 @@ impl Compiler<'_> {
 
     /// A text with slots as one expression.
     fn joined(&mut self, text: &Text) -> Option<Expr> {
-        self.template(text, Stage::Request)?;
-        let source = pieces::source_of(&text.value);
+        let source = self.source(text)?;
         Expr::compile(&source, &self.names, Stage::Request)
             .map_err(|error| self.expr_fault(text.at, error))
             .ok()
+    }
+
+    /// The same before it is compiled; what is wrong with its slots is told where they stand.
+    fn source(&mut self, text: &Text) -> Option<String> {
+        self.template(text, Stage::Request)?;
+        pieces::source_of(&text.value).map_err(|error| self.expr_fault(text.at, error)).ok()
     }
 
     fn checks(&mut self, checks: &[file::Check]) -> Vec<Check> {

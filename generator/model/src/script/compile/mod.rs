@@ -186,13 +186,15 @@ impl<'a> Compiler<'a> {
             }
             match scalar {
                 Scalar::Text(text) if text.value.contains("{{") => {
-                    let source = pieces::source_of(&text.value);
                     let compiled =
                         Template::compile(&text.value, &self.names, Stage::Request).and_then(|template| {
                             match template.single() {
                                 // What is one expression and nothing else keeps its type, as in JSON.
                                 Some(expr) => Ok(expr.clone()),
-                                None => Expr::compile(&source, &self.names, Stage::Request),
+                                None => {
+                                    let source = pieces::source_of(&text.value)?;
+                                    Expr::compile(&source, &self.names, Stage::Request)
+                                }
                             }
                         });
                     let variable = self.names.add_variable(&name.value);

@@ -111,6 +111,8 @@ fn requests_are_put_together() {
         &["Basic dTo1\r\n"],
         "",
     );
+    let quoted = "    - {get: /, auth: {basic: {user: 'a{{ \"}}\" }}', password: '\\{{x'}}}";
+    check(quoted, "GET /base/", &["Basic YX19Ont7eA==\r\n"], "");
     check("    - {get: /, auth: {bearer: \"{{ secret.T }}\"}}", "GET /base/", &["Bearer s3cr3t\r\n"], "");
 }
 
