@@ -176,18 +176,35 @@ impl Compiler<'_> {
             let what = format!("the header '{}' is made from the body and the connection", name.value);
             return self.fault(name.at, what, "leave it out");
         }
-        let Some(template) = self.template(value, Stage::Request) else { return };
-        let literal_breaks = template.parts().iter().any(|part| match part {
-            crate::expr::Part::Literal(text) => text.contains(['\r', '\n', '\0']),
-            crate::expr::Part::Slot(_) => false,
-        });
-        if literal_breaks {
-            return self.fault(value.at, "a line break or NUL cannot stand in a header", "leave it out");
-        }
+        let Some(template) = self.header(value) else { return };
         let mut pieces = Pieces::default();
         pieces.template(&template, Escape::Header);
         given.retain(|(known, _)| !known.eq_ignore_ascii_case(&name.value));
         given.push((name.value.clone(), pieces.finish()));
+    }
+
+    /// A text of a header; what is known of it can stand there.
+    pub(super) fn header(&mut self, text: &Text) -> Option<Template> {
+        let template = self.template(text, Stage::Request)?;
+        let breaks = |text: &str| text.contains(['\r', '\n', '\0']);
+        for part in template.parts() {
+            let (what, mend) = match part {
+                crate::expr::Part::Literal(text) if breaks(text) => {
+                    ("a line break or NUL cannot stand in a header".to_owned(), "leave it out")
+                }
+                crate::expr::Part::Slot(expr) if expr.constant().is_some_and(|v| breaks(&v.to_string())) => (
+                    format!(
+                        "the value of `{}` has a line break or NUL, which cannot stand in a header",
+                        expr.source()
+                    ),
+                    "take it out of the value",
+                ),
+                _ => continue,
+            };
+            self.fault(text.at, what, mend);
+            return None;
+        }
+        Some(template)
     }
 
     fn auth(&mut self, auth: &Auth, given: &mut Vec<Field>) {

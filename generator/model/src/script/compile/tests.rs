@@ -201,6 +201,18 @@ fn what_is_wrong_is_told_with_its_place() {
             step("{get: /, headers: {A: \"x\\r\\nB: y\"}}"),
             "3:30 a line break or NUL cannot stand in a header",
         ),
+        (
+            format!("vars: {{v: \"x\\ny\"}}\n{}", step("{get: /, headers: {A: 'a{{ v }}'}}")),
+            "4:30 the value of `v` has a line break or NUL, which cannot stand in a header",
+        ),
+        (
+            format!("vars: {{v: \"x\\ny\"}}\n{}", step("{get: /, auth: {bearer: '{{ v }}'}}")),
+            "4:31 the value of `v` has a line break",
+        ),
+        (
+            step("{post: /, multipart: [{name: a, text: b, content_type: \"c\\nd\"}]}"),
+            "3:62 a line break or NUL cannot stand in a header",
+        ),
         (step("{get: /, check: [status]}"), "3:24 this is an integer, where true or false is wanted"),
         (step("{get: /, check: ['json(\"$[\") == 1']}"), "3:25 a JSON path is wrong"),
         (step("{get: /, save: {status: status}}"), "3:23 'status' means something else in expressions"),
