@@ -162,6 +162,11 @@ impl Users {
         &mut self.all[lane.index()]
     }
 
+    /// The flow that a lane's user is in.
+    pub(crate) fn flow_at(&self, lane: LaneId) -> u16 {
+        self.all[lane.index()].flow
+    }
+
     /// The lane's user has something under way, or will have.
     pub(crate) fn is_active(&self, lane: LaneId) -> bool {
         let has = |user: &User| matches!(user.state, State::Busy | State::Thinking | State::Pausing);
