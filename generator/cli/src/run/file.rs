@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use brunt_model::plan::PlanError;
-use brunt_model::scenario::file::{self, Body, Fault, File, Located, Part, PartContent, Step};
+use brunt_model::scenario::file::{self, Body, Fault, File, Located, Part, PartContent, Request};
 use brunt_model::scenario::{HttpSpec, HttpVersion, Scenario, ScriptSource, TlsSpec};
 use brunt_model::script::compile::Files;
 use brunt_model::units::Bytes;
@@ -80,10 +80,7 @@ pub(crate) fn folder_of(path: &Path) -> &Path {
 /// Where a scenario names files.
 pub(crate) fn file_names(file: &File) -> Vec<Located<String>> {
     let mut names: Vec<_> = file.data.iter().map(|(_, feeder)| &feeder.file).collect();
-    for steps in [&file.setup, &file.on_start, &file.on_stop, &file.teardown] {
-        in_steps(steps, &mut names);
-    }
-    file.flows.iter().for_each(|(_, flow)| in_steps(&flow.steps, &mut names));
+    file.visit_steps(|step| names.extend(step.requests().flat_map(of_request)));
     names.into_iter().cloned().chain(file_tls::file_names(&file.http.tls)).collect()
 }
 
@@ -135,36 +132,18 @@ fn read_below(base: &OwnedFd, name: &str) -> Result<Vec<u8>, String> {
     if bytes.len() as u64 > FILE_MAX.0 { Err(format!("is larger than {FILE_MAX}")) } else { Ok(bytes) }
 }
 
-/// The reader bounds how deep steps nest.
-fn in_steps<'f>(steps: &'f [Located<Step>], names: &mut Vec<&'f Located<String>>) {
-    let of_request = |request: &'f file::Request, names: &mut Vec<&'f Located<String>>| match &request.body {
-        Some(Body::File(name)) => names.push(name),
+/// Where a request names files.
+fn of_request(request: &Request) -> Vec<&Located<String>> {
+    match &request.body {
+        Some(Body::File(name)) => vec![name],
         Some(Body::Multipart(parts)) => {
-            names.extend(parts.iter().filter_map(|Part { content, .. }| match content {
+            let files = parts.iter().filter_map(|Part { content, .. }| match content {
                 PartContent::File(name) => Some(name),
                 PartContent::Text(_) => None,
-            }))
+            });
+            files.collect()
         }
-        _ => {}
-    };
-    for step in steps {
-        match &step.value {
-            Step::Request(request) => of_request(request, names),
-            Step::Parallel(requests) => requests.iter().for_each(|request| of_request(&request.value, names)),
-            Step::Think(_) | Step::Set(_) => {}
-            Step::Group { steps, .. } | Step::Repeat { steps, .. } | Step::While { steps, .. } => {
-                in_steps(steps, names);
-            }
-            Step::If { then, otherwise, .. } => {
-                in_steps(then, names);
-                in_steps(otherwise, names);
-            }
-            Step::Random(ways) => ways.iter().for_each(|(_, steps)| in_steps(steps, names)),
-            Step::Switch { cases, otherwise, .. } => {
-                cases.iter().for_each(|(_, steps)| in_steps(steps, names));
-                in_steps(otherwise, names);
-            }
-        }
+        _ => Vec::new(),
     }
 }
 

@@ -12,6 +12,7 @@ mod read;
 mod schema;
 mod secrets;
 mod tree;
+mod visit;
 mod write;
 
 pub use fault::{FAULTS_MAX, Fault};

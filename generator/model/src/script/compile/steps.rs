@@ -195,37 +195,11 @@ impl Compiler<'_> {
 /// The names that flows give values to.
 pub(super) fn assigned(file: &File) -> Vec<&Name> {
     let mut names = Vec::new();
-    for steps in [&file.setup, &file.on_start, &file.on_stop, &file.teardown] {
-        assigned_in(steps, &mut names);
-    }
-    file.flows.iter().for_each(|(_, flow)| assigned_in(&flow.steps, &mut names));
-    names
-}
-
-/// The reader bounds how deep steps nest.
-fn assigned_in<'f>(steps: &'f [Located<Step>], names: &mut Vec<&'f Name>) {
-    for step in steps {
-        match &step.value {
-            Step::Request(request) => names.extend(request.save.iter().map(|(name, _)| name)),
-            Step::Parallel(requests) => {
-                requests
-                    .iter()
-                    .for_each(|request| names.extend(request.value.save.iter().map(|(name, _)| name)));
-            }
-            Step::Set(entries) => names.extend(entries.iter().map(|(name, _)| name)),
-            Step::Think(_) => {}
-            Step::Group { steps, .. } | Step::Repeat { steps, .. } | Step::While { steps, .. } => {
-                assigned_in(steps, names);
-            }
-            Step::If { then, otherwise, .. } => {
-                assigned_in(then, names);
-                assigned_in(otherwise, names);
-            }
-            Step::Random(ways) => ways.iter().for_each(|(_, steps)| assigned_in(steps, names)),
-            Step::Switch { cases, otherwise, .. } => {
-                cases.iter().for_each(|(_, steps)| assigned_in(steps, names));
-                assigned_in(otherwise, names);
-            }
+    file.visit_steps(|step| {
+        if let Step::Set(entries) = step {
+            names.extend(entries.iter().map(|(name, _)| name));
         }
-    }
+        names.extend(step.requests().flat_map(|request| request.save.iter().map(|(name, _)| name)));
+    });
+    names
 }
