@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::conn::h1::Answer;
 use crate::conn::link::Outgoing;
 use crate::core_loop::CoreLoop;
-use crate::fill::{Challenged, path_of_head};
+use crate::fill::{Challenged, path_of_head, path_sent};
 use crate::io::Driver;
 use crate::lane::{Detour, LaneId};
 use crate::sight::{AnswerView, Data, Memory, View, fields};
@@ -121,22 +121,9 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             return false;
         }
         let Some(request) = self.lanes.get(id).own.take() else { return false };
-        let url = self.call(number).url.clone();
+        let url = self.call(number).url_at(&path_sent(&request));
         self.send_on(id, Detour { request: *request, url, hops: 0 }, answer, now);
         true
-    }
-}
-
-/// The path that a request went to.
-fn path_sent(outgoing: &Outgoing) -> String {
-    match outgoing {
-        Outgoing::One(wire) => path_of_head(&wire.bytes).to_owned(),
-        Outgoing::Two(request) => {
-            let path = request.fields.iter().find(|(name, _)| name == b":path");
-            let target =
-                path.map_or_else(String::new, |(_, value)| String::from_utf8_lossy(value).into_owned());
-            target.split('?').next().unwrap_or("/").to_owned()
-        }
     }
 }
 

@@ -175,6 +175,29 @@ fn a_connection_of_a_quick_run_keeps_its_cookies() {
     }
 }
 
+/// A relative `Location` is resolved against the path that was sent (RFC 3986 section 5.2).
+#[test]
+fn redirects_are_relative_to_what_was_sent() {
+    let _turn = turn();
+    let lead = |seen: &Seen| match seen.asked() {
+        "GET /shop/7/in?x=1" => answer(302, &["Location: ../8/out"], ""),
+        "GET /shop/8/out" => answer(302, &["Location: deep/end"], ""),
+        _ => answer(200, &[], ""),
+    };
+    for io in IO {
+        let server = Recorder::start(lead);
+        let steps = "[{get: \"/shop/{{ seven }}/in?x=1\", redirects: 2}]";
+        let scenario = format!(
+            "target: {}\nvars: {{seven: \"{{{{ pick(7, 7) }}}}\"}}\nflows: {{a: {steps}}}\n",
+            server.target()
+        );
+        let measured = Folder::new(&scenario, &[]).run(&format!("-c 1 -n 1 --io {io}")).json();
+        measured.expect_counts(0).expect_errors(&[]);
+        let got: Vec<_> = server.seen().iter().map(|seen| seen.asked().to_owned()).collect();
+        assert_eq!(got, ["GET /shop/7/in?x=1", "GET /shop/8/out", "GET /shop/8/deep/end"]);
+    }
+}
+
 /// As `curl -F` sends it.
 #[test]
 fn a_form_of_a_quick_run_is_in_parts() {
