@@ -12,7 +12,6 @@ use brunt_model::snapshot::judge;
 
 use crate::clock::Clock;
 use crate::conn::h1::Answer;
-use crate::conn::link::Outgoing;
 use crate::core_loop::CoreLoop;
 use crate::fill::{Challenged, path_of_head, path_sent};
 use crate::io::Driver;

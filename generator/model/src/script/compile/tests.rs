@@ -207,11 +207,11 @@ fn what_is_wrong_is_told_with_its_place() {
         ),
         (
             format!("vars: {{v: \"x\\ny\"}}\n{}", step("{get: /, auth: {bearer: '{{ v }}'}}")),
-            "4:31 the value of `v` has a line break",
+            "4:32 the value of `v` has a line break",
         ),
         (
             step("{post: /, multipart: [{name: a, text: b, content_type: \"c\\nd\"}]}"),
-            "3:62 a line break or NUL cannot stand in a header",
+            "3:63 a line break or NUL cannot stand in a header",
         ),
         (step("{get: /, check: [status]}"), "3:24 this is an integer, where true or false is wanted"),
         (step("{get: /, check: ['json(\"$[\") == 1']}"), "3:25 a JSON path is wrong"),
