@@ -2,6 +2,7 @@
 
 mod file;
 mod limits;
+mod quick;
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -10,7 +11,7 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 use crate::limit::{Catalogue, PlannedLimit};
-use crate::request::{REQUEST_HEAD_MAX, Request, hex, render};
+use crate::request::{REQUEST_HEAD_MAX, Request, hex};
 use crate::scenario::file::Fault;
 use crate::scenario::{HttpVersion, LoadSpec, ProxyKind, Scenario, StatusRange, TlsVersion};
 use crate::schedule::{Schedule, Shape};
@@ -316,7 +317,9 @@ pub fn compile(scenario: &Scenario, inputs: &Inputs) -> Result<Plan, PlanError> 
     let endpoints = endpoints(scenario, inputs, &url)?;
     let protocol = protocol(scenario)?;
     let file::OfFile { script, load: of_file, limits } = match &scenario.script {
-        None => file::OfFile { script: quick(scenario, inputs, &url)?, load: None, limits: Vec::new() },
+        None => {
+            file::OfFile { script: quick::script(scenario, inputs, &url)?, load: None, limits: Vec::new() }
+        }
         Some(source) => file::of_file(source, scenario, inputs, &url)?,
     };
     let (load, warmup) = match of_file {
@@ -369,24 +372,6 @@ pub fn compile(scenario: &Scenario, inputs: &Inputs) -> Result<Plan, PlanError> 
     plan.limits.iter().try_for_each(|planned| planned.limit.resolve(&catalogue)).map_err(PlanError::Limit)?;
     plan.id = content_id(&plan);
     Ok(plan)
-}
-
-/// The script of a quick run: its request, again and again.
-fn quick(scenario: &Scenario, inputs: &Inputs, url: &Url) -> Result<Script, PlanError> {
-    let http = &scenario.http;
-    if http.cookies && scenario.load.rate.is_some() {
-        return Err(PlanError::Combination {
-            what: "--cookies",
-            target: "closed loads, since each arrival of an open one (-q) is another user",
-            mend: "leave one of them out",
-        });
-    }
-    let mut script = Script::of(render(scenario, url, &inputs.body)?, redacted(url));
-    if http.cookies {
-        script.cookies = true;
-        script.calls[0].redirects = http.redirects;
-    }
-    Ok(script)
 }
 
 /// Reads a target's URL.
