@@ -315,6 +315,19 @@ pub(crate) fn as_request(outgoing: &Outgoing, of: &Request) -> Request {
     }
 }
 
+/// The path that a request went to.
+pub(crate) fn path_sent(outgoing: &Outgoing) -> String {
+    match outgoing {
+        Outgoing::One(wire) => path_of_head(&wire.bytes).to_owned(),
+        Outgoing::Two(request) => {
+            let path = request.fields.iter().find(|(name, _)| name == b":path");
+            let target =
+                path.map_or_else(String::new, |(_, value)| String::from_utf8_lossy(value).into_owned());
+            target.split('?').next().unwrap_or("/").to_owned()
+        }
+    }
+}
+
 /// The path of a request line (RFC 9112 section 3).
 pub(crate) fn path_of_head(head: &[u8]) -> &str {
     let target = head.split(|&byte| byte == b' ').nth(1).unwrap_or_default();

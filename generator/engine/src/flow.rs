@@ -35,6 +35,8 @@ enum Next {
     Calls(u16, u16),
     Think(Span),
     End,
+    /// It took as many steps as it may without a call or a wait.
+    Endless,
 }
 
 fn drawn(random: &mut Random, span: Span) -> u64 {
@@ -153,6 +155,13 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
                     let until = job.intended + drawn(&mut self.users.get(lane).random, span);
                     return self.users.sleep(lane, State::Thinking, until);
                 }
+                Next::Endless => {
+                    let flow = self.users.get(lane).flow;
+                    let name = self.first_name_of(flow);
+                    self.fail_call(name, job, ErrorKind::StepLimit, now);
+                    let user = self.users.get(lane);
+                    (user.failed, user.at) = (true, END);
+                }
                 Next::End => {
                     let (closed, part) = (self.settings.closed, self.users.get(lane).part);
                     match part {
@@ -266,8 +275,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
                 }
             }
         }
-        user.failed = true;
-        Next::End
+        Next::Endless
     }
 
     /// How many redirects a lane's request follows, if any.
@@ -465,8 +473,12 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
 
     /// The label of the request that an iteration would have begun with.
     pub(crate) fn first_name(&self, number: u64) -> usize {
+        self.first_name_of(if self.settings.single { 0 } else { self.users.flow_of(number) })
+    }
+
+    /// The label of a flow's first request.
+    fn first_name_of(&self, flow: u16) -> usize {
         let script = &self.settings.plan.script;
-        let flow = if self.settings.single { 0 } else { self.users.flow_of(number) };
         let first = script.flows[usize::from(flow)].steps.iter().find_map(|op| match op {
             Op::Call(call) | Op::Parallel(call, _) => Some(*call),
             _ => None,

@@ -12,9 +12,8 @@ use brunt_model::snapshot::judge;
 
 use crate::clock::Clock;
 use crate::conn::h1::Answer;
-use crate::conn::link::Outgoing;
 use crate::core_loop::CoreLoop;
-use crate::fill::{Challenged, as_request, path_of_head};
+use crate::fill::{Challenged, as_request, path_of_head, path_sent};
 use crate::io::Driver;
 use crate::lane::{Detour, LaneId};
 use crate::samples::Note;
@@ -129,11 +128,11 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         let asked = fields(kept.head).filter(|(name, _)| name.eq_ignore_ascii_case(b"www-authenticate"));
         let Some(challenge) = Challenge::choose(asked.map(|(_, value)| value)) else { return false };
         let (sent, url, hops) = match (&lane.detour, &lane.own) {
-            (Some(detour), _) => (&detour.request, &detour.url, detour.hops),
-            (None, Some(own)) => (&**own, &call.url, 0),
+            (Some(detour), _) => (&detour.request, detour.url.clone(), detour.hops),
+            (None, Some(own)) => (&**own, call.url_at(&path_sent(own)), 0),
             (None, None) => return false,
         };
-        let (sent, url) = (as_request(sent, &call.request), url.clone());
+        let sent = as_request(sent, &call.request);
         let User { memory, random, .. } = self.users.get(self.lanes.home(id));
         let cnonce = format!("{:016x}", random.next());
         memory.challenged = Some(Box::new(Challenged { challenge, cnonce, count: 0 }));
@@ -142,19 +141,6 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         self.lanes.get(id).own = None;
         self.send_on(id, Detour { request, url, hops, answers: true }, answer, now);
         true
-    }
-}
-
-/// The path that a request went to.
-fn path_sent(outgoing: &Outgoing) -> String {
-    match outgoing {
-        Outgoing::One(wire) => path_of_head(&wire.bytes).to_owned(),
-        Outgoing::Two(request) => {
-            let path = request.fields.iter().find(|(name, _)| name == b":path");
-            let target =
-                path.map_or_else(String::new, |(_, value)| String::from_utf8_lossy(value).into_owned());
-            target.split('?').next().unwrap_or("/").to_owned()
-        }
     }
 }
 

@@ -9,7 +9,7 @@ use crate::conn::h1::Answer;
 use crate::conn::link::Http;
 use crate::connection::{End, State};
 use crate::core_loop::CoreLoop;
-use crate::fill::as_request;
+use crate::fill::{as_request, path_sent};
 use crate::io::{ConnId, Driver, Event};
 use crate::lane::{Detour, LaneId, Phase};
 use crate::limits::{CONTINUE_NS, HEAD_BYTE_NS, HEAD_DEADLINE_NS, HEAD_GRACE_NS, RESENDS_MAX};
@@ -380,14 +380,15 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         let lane = self.lanes.at(id);
         let (plan, number) = (&self.settings.plan, lane.request);
         let template = &plan.script.calls[usize::from(number)];
-        let (hops, from) = match &lane.detour {
-            Some(detour) => (detour.hops, detour.url.as_str()),
-            None => (0, template.url.as_str()),
+        let (hops, from) = match (&lane.detour, &lane.own) {
+            (Some(detour), _) => (detour.hops, detour.url.clone()),
+            (None, Some(own)) => (0, template.url_at(&path_sent(own))),
+            (None, None) => (0, template.url.clone()),
         };
         let location = self.conns[conn_id.index()].link.location(self.lanes.within(id));
         let own = lane.detour.as_ref().map(|detour| &detour.request).or(lane.own.as_deref());
         let sent = own.map_or_else(|| template.request.clone(), |own| as_request(own, &template.request));
-        let next = if hops < max { Plan::redirect(&sent, from, answer.status, location) } else { None };
+        let next = if hops < max { Plan::redirect(&sent, &from, answer.status, location) } else { None };
         let Some((url, request)) = next else {
             let outcome = if location.is_empty() {
                 self.judged(id, answer, now)

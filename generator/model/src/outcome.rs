@@ -65,6 +65,7 @@ error_kinds! {
     NoPort "no_port" "No local port was free for another connection to the target.",
     NoFd "no_fd" "The limit on open files allows no further connection.",
     EngineLost "engine_lost" "The engine process ended while the request was under way.",
+    StepLimit "step_limit" "A flow took 100,000 steps without a request or a wait between them, and was ended.",
 }
 
 impl ErrorKind {

@@ -3,6 +3,7 @@
 mod file;
 mod limits;
 mod once;
+mod quick;
 mod replay;
 mod targets;
 
@@ -16,7 +17,7 @@ use url::Url;
 
 use crate::expr::Value;
 use crate::limit::{Catalogue, PlannedLimit};
-use crate::request::{REQUEST_HEAD_MAX, Request, hex, render};
+use crate::request::{REQUEST_HEAD_MAX, Request, hex};
 use crate::scenario::file::Fault;
 use crate::scenario::{HttpVersion, Lifecycle, LoadSpec, ProxyKind, Scenario, StatusRange, TlsVersion};
 use crate::schedule::{Schedule, Shape};
@@ -368,7 +369,7 @@ pub fn compile(scenario: &Scenario, inputs: &Inputs) -> Result<Plan, PlanError> 
     let mut protocol = protocol(scenario)?;
     let file::OfFile { mut script, load: of_file, limits, others } = match &scenario.script {
         None => {
-            let script = Script::of(render(scenario, &url, &inputs.body)?, redacted(&url));
+            let script = quick::script(scenario, inputs, &url)?;
             file::OfFile { script, load: None, limits: Vec::new(), others: Vec::new() }
         }
         Some(source) => file::of_file(source, scenario, inputs, &url)?,
@@ -655,6 +656,16 @@ mod tests {
     }
 
     #[test]
+    fn users_with_cookies_have_a_place_in_their_flow() {
+        let mut scenario = Scenario::of("http://h/");
+        scenario.http.redirects = Some(3);
+        assert!(compile(&scenario, &inputs()).unwrap().script.is_single());
+        scenario.http.cookies = true;
+        let script = compile(&scenario, &inputs()).unwrap().script;
+        assert_eq!((script.is_single(), script.cookies, script.calls[0].redirects), (false, true, Some(3)));
+    }
+
+    #[test]
     fn redirects_stay_within_the_origin() {
         let plan = compile(&Scenario::of("http://h:81/a/b"), &inputs()).unwrap();
         for (location, want) in [
@@ -693,6 +704,10 @@ mod tests {
                 "connections times requests on each",
             ),
             (error(|s| s.url = "ftp://h/".into()), "the scheme ftp is not http or https"),
+            (
+                error(|s| (s.http.cookies, s.load.rate) = (true, Some(Rate::per_second(1)))),
+                "--cookies is for closed loads",
+            ),
             (error(|s| s.request.method = "GE T".into()), "not a token"),
             (error(|s| s.request.headers.push(("A".into(), "x\r\nB: y".into()))), "without line breaks"),
             (error(|s| s.request.headers.push(("Content-Length".into(), "5".into()))), "set by brunt itself"),

@@ -1,6 +1,8 @@
 //! Whom Brunt trusts, and how it shows who it is.
 
-use brunt_tests::brunt::measure;
+use std::fs;
+
+use brunt_tests::brunt::{Brunt, brunt, measure};
 use brunt_tests::certificates::{Certificates, Holder};
 use brunt_tests::nghttpd::Nghttpd;
 use brunt_tests::nginx::{Nginx, Site};
@@ -95,6 +97,81 @@ fn nginx_refuses_clients_it_does_not_know() {
         refused.expect_counts(3).expect_errors(&[("status", 20)]);
         assert_eq!(refused.report.status.get("400"), Some(&20), "{}", refused.story());
         completes(&format!("{args} {identity} {target}"), 20);
+    }
+}
+
+/// A scenario beside the files of these certificates, with these words of `http: {tls: ...}`.
+fn scenario(made: &Certificates, target: &str, tls: &str) -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().expect("a temporary directory can be made");
+    let (cert, key) = (made.certificate(Holder::Client), made.key(Holder::Client));
+    for (from, name) in [(&made.authority(), "ca.pem"), (&cert, "c.pem"), (&key, "k.pem")] {
+        fs::copy(from, folder.path().join(name)).expect("a new directory is writable");
+    }
+    let path = folder.path().join("scenario.yaml");
+    let text = format!("target: {target}\nhttp: {{tls: {{{tls}}}}}\nflows: {{a: [{{get: /100}}]}}\n");
+    fs::write(&path, text).expect("a new directory is writable");
+    let path = path.to_str().expect("temporary directories have plain names").to_owned();
+    (folder, path)
+}
+
+/// What a scenario file says of TLS is what flags say, and flags win.
+#[test]
+fn a_scenario_names_authorities_and_the_clients_certificate() {
+    let _turn = turn();
+    let made = Certificates::make();
+    let more = format!("ssl_client_certificate {}; ssl_verify_client on;", made.authority());
+    let sites = [Site::secure("ssl http2", &made, Holder::Server, &more)];
+    let name = "a_scenario_names_authorities_and_the_clients_certificate";
+    let Some(nginx) = Nginx::with_sites_or_skip(name, &sites) else { return };
+    let origin = format!("https://127.0.0.1:{}", nginx.port_of(0));
+    let key = fs::read_to_string(made.key(Holder::Client)).expect("the key was made");
+    let other = format!("--cacert {}", made.certificate(Holder::Client));
+    for (tls, flags, code, refusal) in [
+        ("ca: ca.pem, client: {cert: c.pem, key: k.pem}", "", 0, None),
+        ("ca: ca.pem, min: '1.3', client: {cert: c.pem, key: !secret K}", "", 0, None),
+        ("verify: false, client: {cert: c.pem, key: k.pem}", "", 0, None),
+        ("ca: ca.pem", "", 3, Some("status")),
+        ("client: {cert: c.pem, key: k.pem}", "", 7, Some("cert_untrusted")),
+        ("ca: ca.pem, client: {cert: c.pem, key: k.pem}", &other, 7, Some("cert_untrusted")),
+        ("verify: false, client: {cert: c.pem, key: k.pem}", &other, 7, Some("cert_untrusted")),
+    ] {
+        for (io, version) in
+            IO.into_iter().flat_map(|io| ["--http1.1", "--http2"].map(|version| (io, version)))
+        {
+            let (_folder, path) = scenario(&made, &origin, tls);
+            let run = Brunt::new(&format!("run {path} {LOAD} --io {io} {version} {flags}"));
+            let measured = run.env("BRUNT_SECRET_K", &key).json();
+            match refusal {
+                None => drop(measured.expect_counts(code).expect_errors(&[])),
+                Some(kind) => {
+                    let count = measured.errors(kind);
+                    assert!(count > 0, "{kind} was expected\n{}", measured.story());
+                    measured.expect_counts(code).expect_errors(&[(kind, count)]);
+                }
+            }
+            assert!(!measured.ended.stderr.contains("BEGIN"), "{}", measured.story());
+        }
+    }
+}
+
+/// Before anybody is contacted, by each command that reads a scenario.
+#[test]
+fn a_scenarios_file_that_does_not_serve_is_told_with_its_place() {
+    let made = Certificates::make();
+    for (tls, place, want) in [
+        ("ca: absent.pem", "2:18", "the file 'absent.pem' cannot be opened"),
+        ("ca: k.pem", "2:18", "the file 'k.pem' has no certificate; give a PEM file"),
+        ("ca: ../x.pem", "2:18", "lies outside of the scenario's folder"),
+        ("client: {cert: ca.pem, key: k.pem}", "2:42", "the file 'k.pem' is not the key of the first"),
+        ("client: {cert: c.pem}", "2:29", "`cert` needs a `key`"),
+    ] {
+        let (_folder, path) = scenario(&made, "https://192.0.2.1/", tls);
+        for command in ["check", "plan", "run"] {
+            let ended = brunt(&format!("{command} {path}"));
+            let told = format!("{path}:{place}: ");
+            let is_told = ended.stderr.contains(&told) && ended.stderr.contains(want);
+            assert!(ended.code == Some(5) && is_told, "{command}\n{}", ended.story());
+        }
     }
 }
 

@@ -184,5 +184,6 @@ fn w4_loops_that_do_nothing_end() {
         format!("target: {}\nvars: {{x: 0}}\nflows: {{a: [{nested}, {{get: /}}]}}\n", server.target());
     let measured = Folder::new(&scenario, &[]).run("-c 1 -n 3 --limit error_rate<=100%").json();
     assert_eq!(measured.report.totals.failed_arrivals, 3, "{}", measured.story());
+    measured.expect_errors(&[("step_limit", 3)]);
     assert!(server.seen().is_empty(), "the loop never came to its request");
 }

@@ -1,5 +1,6 @@
 //! What is written in a scenario is what a server gets, to the byte.
 
+use brunt_tests::brunt::Brunt;
 use brunt_tests::clock;
 use brunt_tests::origin::Origin;
 use brunt_tests::recorder::{Recorder, Seen, answer};
@@ -176,6 +177,78 @@ fn the_time_of_day_is_known() {
         let sent_ms = seen[1].asked().trim_start_matches("GET /").parse().expect("a number");
         assert!((before_ms..=after_ms).contains(&sent_ms), "{before_ms} {sent_ms} {after_ms}");
         assert_eq!(seen[1].header("cookie"), "new=1");
+    }
+}
+
+/// A run of a URL with `--cookies`: a connection is a user, also on its way through redirects.
+#[test]
+fn a_connection_of_a_quick_run_keeps_its_cookies() {
+    let _turn = turn();
+    let bake = |seen: &Seen| match (seen.asked(), seen.header("cookie").as_str()) {
+        ("GET /in", "") => answer(302, &["Set-Cookie: id=1", "Location: home"], ""),
+        _ => answer(200, &[], ""),
+    };
+    for io in IO {
+        let server = Recorder::start(bake);
+        let args = format!("run {}/in --cookies --redirects 1 -c 2 -n 6 --io {io}", server.target());
+        let measured = Brunt::new(&args).json();
+        measured.expect_counts(0).expect_errors(&[]);
+        let got: Vec<_> =
+            server.seen().iter().map(|seen| (seen.asked().to_owned(), seen.header("cookie"))).collect();
+        let count = |asked: &str, cookie: &str| {
+            got.iter().filter(|(line, value)| (line.as_str(), value.as_str()) == (asked, cookie)).count()
+        };
+        let counts = [count("GET /in", ""), count("GET /home", "id=1"), count("GET /in", "id=1")];
+        assert_eq!((counts, got.len()), ([2, 2, 4], 8), "{got:?}");
+    }
+}
+
+/// A relative `Location` is resolved against the path that was sent (RFC 3986 section 5.2).
+#[test]
+fn redirects_are_relative_to_what_was_sent() {
+    let _turn = turn();
+    let lead = |seen: &Seen| match seen.asked() {
+        "GET /shop/7/in?x=1" => answer(302, &["Location: ../8/out"], ""),
+        "GET /shop/8/out" => answer(302, &["Location: deep/end"], ""),
+        _ => answer(200, &[], ""),
+    };
+    for io in IO {
+        let server = Recorder::start(lead);
+        let steps = "[{get: \"/shop/{{ seven }}/in?x=1\", redirects: 2}]";
+        let scenario = format!(
+            "target: {}\nvars: {{seven: \"{{{{ pick(7, 7) }}}}\"}}\nflows: {{a: {steps}}}\n",
+            server.target()
+        );
+        let measured = Folder::new(&scenario, &[]).run(&format!("-c 1 -n 1 --io {io}")).json();
+        measured.expect_counts(0).expect_errors(&[]);
+        let got: Vec<_> = server.seen().iter().map(|seen| seen.asked().to_owned()).collect();
+        assert_eq!(got, ["GET /shop/7/in?x=1", "GET /shop/8/out", "GET /shop/8/deep/end"]);
+    }
+}
+
+/// As `curl -F` sends it.
+#[test]
+fn a_form_of_a_quick_run_is_in_parts() {
+    let _turn = turn();
+    let folder = tempfile::tempdir().expect("a temporary directory can be made");
+    let note = folder.path().join("note.txt");
+    std::fs::write(&note, "a note").expect("a new directory is writable");
+    for io in IO {
+        let server = Recorder::start(|_| answer(200, &[], ""));
+        let args = format!("run {}/x -c 1 -n 2 --io {io} --form title=42", server.target());
+        let measured = Brunt::new(&args).arg("--form").arg(&format!("f=@{}", note.display())).json();
+        measured.expect_counts(0).expect_errors(&[]);
+        let seen = server.seen();
+        assert_eq!(seen.iter().map(Seen::asked).collect::<Vec<_>>(), ["POST /x", "POST /x"]);
+        let kind = seen[0].header("content-type");
+        let boundary =
+            kind.strip_prefix("multipart/form-data; boundary=").expect("the type names the boundary");
+        let want = format!(
+            "--{boundary}\r\nContent-Disposition: form-data; name=\"title\"\r\n\r\n42\r\n\
+             --{boundary}\r\nContent-Disposition: form-data; name=\"f\"; filename=\"note.txt\"\r\n\
+             Content-Type: application/octet-stream\r\n\r\na note\r\n--{boundary}--\r\n"
+        );
+        assert_eq!(seen[0].text(), want);
     }
 }
 

@@ -43,7 +43,7 @@ pub(crate) struct ProtocolFlags {
     pub chunked: bool,
 }
 
-#[derive(Args, Debug)]
+#[derive(Args, Default, Debug)]
 #[command(next_help_heading = "TLS")]
 pub(crate) struct TlsFlags {
     /// Do not verify the target's certificate; the result is marked insecure

@@ -16,7 +16,9 @@ use super::later::NoneOfLater;
 use super::protocol::{ProtocolFlags, TlsFlags};
 use super::proxy::ProxyUrl;
 use super::secret::Secret;
-use super::values::{ConnectTo, CoreList, Credentials, Header, OutputSpec, Resolve, count, count_u32};
+use super::values::{
+    ConnectTo, CoreList, Credentials, FormField, Header, OutputSpec, Resolve, count, count_u32,
+};
 use crate::kernel::{Need, Wanted};
 
 #[derive(Args, Debug)]
@@ -107,7 +109,7 @@ pub(crate) struct ScenarioFlags {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Request")]
 pub(crate) struct RequestFlags {
-    /// GET by default
+    /// GET by default, POST with --form
     #[arg(short, long, value_name = "METHOD", env = "BRUNT_METHOD")]
     pub method: Option<String>,
     /// Another header, as in 'Name: value' (repeatable)
@@ -119,6 +121,10 @@ pub(crate) struct RequestFlags {
     /// A file with the body
     #[arg(short = 'D', long, value_name = "FILE", env = "BRUNT_BODY_FILE")]
     pub body_file: Option<PathBuf>,
+    /// A field of a multipart form, or with NAME=@FILE a file to upload, as in curl -F (repeatable)
+    #[arg(long, value_name = "NAME=VALUE", env = "BRUNT_FORM",
+          conflicts_with_all = ["body", "body_file", "content_type"])]
+    pub form: Vec<FormField>,
     /// The header Content-Type
     #[arg(short = 'T', long, value_name = "TYPE", env = "BRUNT_CONTENT_TYPE")]
     pub content_type: Option<String>,
@@ -132,6 +138,9 @@ pub(crate) struct RequestFlags {
     /// Statuses that count as completed, as in 200-299,404 or 2xx; all below 400 by default
     #[arg(long, value_name = "STATUS", value_delimiter = ',', env = "BRUNT_OK_STATUS")]
     pub ok_status: Vec<StatusRange>,
+    /// Each connection is a user that keeps cookies, with -p and --pipeline each request under way on it; not with -q
+    #[arg(long, value_parser = BoolishValueParser::new(), env = "BRUNT_COOKIES")]
+    pub cookies: bool,
 }
 
 #[derive(Args, Debug)]

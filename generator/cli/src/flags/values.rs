@@ -104,6 +104,35 @@ impl FromStr for Header {
     }
 }
 
+/// `NAME=VALUE`, or `NAME=@FILE` for a file to upload.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct FormField {
+    pub name: String,
+    pub content: FormContent,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum FormContent {
+    Text(String),
+    File(PathBuf),
+}
+
+impl FromStr for FormField {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some((name, "@")) => Err(format!("no file after '{}=@'; give one", name.escape_debug())),
+            Some((name, value)) if !name.is_empty() => {
+                let file = value.strip_prefix('@').map(|file| FormContent::File(PathBuf::from(file)));
+                let content = file.unwrap_or_else(|| FormContent::Text(value.to_owned()));
+                Ok(Self { name: name.to_owned(), content })
+            }
+            _ => Err(format!("'{}' is not NAME=VALUE or NAME=@FILE", text.escape_debug())),
+        }
+    }
+}
+
 /// `HOST1:PORT1:HOST2:PORT2`: what would go to the first goes to the second. An empty half matches any, or changes
 /// nothing, as in curl.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -1,5 +1,6 @@
 //! `brunt plan`: what a command line would run, without running it. Names are looked up, since the plan and
-//! its id hold addresses; nobody is connected to, and neither secrets nor certificates are read.
+//! its id hold addresses; nobody is connected to. Secrets and the files that flags name are not read, but those that a scenario
+//! names are.
 
 mod chart;
 mod text;

@@ -6,14 +6,16 @@ use std::path::{Path, PathBuf};
 
 use brunt_model::plan::PlanError;
 use brunt_model::replay::LOG_BYTES_MAX;
-use brunt_model::scenario::file::{self, Body, Fault, File, Located, Part, PartContent, PhaseShape, Step};
+use brunt_model::scenario::file::{self, Body, Fault, File, Located, Part, PartContent, PhaseShape, Request};
 use brunt_model::scenario::{HttpSpec, HttpVersion, Lifecycle, Scenario, ScriptSource, TlsSpec};
 use brunt_model::script::compile::Files;
 use brunt_model::units::Bytes;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
 
+use super::file_tls::{self, FileTls};
+use super::secrets::{self, Sources};
 use crate::error::CommandError;
-use crate::flags::ScenarioFlags;
+use crate::flags::{ScenarioFlags, TlsFlags};
 
 /// What a scenario may have, and a little more, so that its reader says that it is too long.
 const SOURCE_MAX: u64 = (256 << 10) + 1;
@@ -39,14 +41,15 @@ pub(crate) fn is_file(argument: &str) -> bool {
     !argument.contains("://") && (named_so || Path::new(argument).is_file())
 }
 
-/// Reads a scenario and all files that it names.
-pub(crate) fn open(path: &Path, flags: &ScenarioFlags) -> Result<ScenarioFile, CommandError> {
+/// Reads a scenario and all files that it names, but for those in whose place flags of TLS come.
+pub(crate) fn open(path: &Path, flags: &ScenarioFlags, tls: &TlsFlags) -> Result<ScenarioFile, CommandError> {
     let fail = |faults| CommandError::Scenario { path: path.to_owned(), faults };
     let text = source(path).map_err(|why| {
         let mend = "give a URL or the path of a scenario file";
         CommandError::Configuration(format!("the scenario '{}' {why}; {mend}", path.display()))
     })?;
-    let file = file::read(&text).map_err(fail)?;
+    let mut file = file::read(&text).map_err(fail)?;
+    file.http.tls = file_tls::without_flagged(&file.http.tls, tls);
     let (files, faults) = named_files(&file, folder_of(path));
     if !faults.is_empty() {
         return Err(fail(faults));
@@ -81,14 +84,11 @@ pub(crate) fn folder_of(path: &Path) -> &Path {
 }
 
 /// Where a scenario names files.
-pub(crate) fn file_names(file: &File) -> Vec<&Located<String>> {
+pub(crate) fn file_names(file: &File) -> Vec<Located<String>> {
     let mut names: Vec<_> = file.data.iter().map(|(_, feeder)| &feeder.file).collect();
-    for steps in [&file.setup, &file.on_start, &file.on_stop, &file.teardown] {
-        in_steps(steps, &mut names);
-    }
-    file.flows.iter().for_each(|(_, flow)| in_steps(&flow.steps, &mut names));
+    file.visit_steps(|step| names.extend(step.requests().flat_map(of_request)));
     names.extend(log_names(file));
-    names
+    names.into_iter().cloned().chain(file_tls::file_names(&file.http.tls)).collect()
 }
 
 /// Where a scenario names logs that it replays.
@@ -100,7 +100,8 @@ pub(crate) fn log_names(file: &File) -> impl Iterator<Item = &Located<String>> {
     })
 }
 
-/// The bytes of every file that a scenario names, and those that could not be read.
+/// The bytes of every file that a scenario names, and those that could not be read or are none of certificates or keys
+/// where such are wanted.
 pub(crate) fn named_files(file: &File, folder: &Path) -> (Files, Vec<Fault>) {
     let (mut files, mut faults, mut sum) = (Files::new(), Vec::new(), 0);
     let base = openat(CWD, folder, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
@@ -126,6 +127,7 @@ pub(crate) fn named_files(file: &File, folder: &Path) -> (Files, Vec<Fault>) {
             break;
         }
     }
+    faults.extend(file_tls::read(&file.http.tls, &files, None).err().unwrap_or_default());
     (files, faults)
 }
 
@@ -152,36 +154,18 @@ fn read_below(base: &OwnedFd, name: &str) -> Result<Vec<u8>, (String, &'static s
     Ok(bytes)
 }
 
-/// The reader bounds how deep steps nest.
-fn in_steps<'f>(steps: &'f [Located<Step>], names: &mut Vec<&'f Located<String>>) {
-    let of_request = |request: &'f file::Request, names: &mut Vec<&'f Located<String>>| match &request.body {
-        Some(Body::File(name)) => names.push(name),
+/// Where a request names files.
+fn of_request(request: &Request) -> Vec<&Located<String>> {
+    match &request.body {
+        Some(Body::File(name)) => vec![name],
         Some(Body::Multipart(parts)) => {
-            names.extend(parts.iter().filter_map(|Part { content, .. }| match content {
+            let files = parts.iter().filter_map(|Part { content, .. }| match content {
                 PartContent::File(name) => Some(name),
                 PartContent::Text(_) => None,
-            }))
+            });
+            files.collect()
         }
-        _ => {}
-    };
-    for step in steps {
-        match &step.value {
-            Step::Request(request) => of_request(request, names),
-            Step::Parallel(requests) => requests.iter().for_each(|request| of_request(&request.value, names)),
-            Step::Think(_) | Step::Set(_) => {}
-            Step::Group { steps, .. } | Step::Repeat { steps, .. } | Step::While { steps, .. } => {
-                in_steps(steps, names);
-            }
-            Step::If { then, otherwise, .. } => {
-                in_steps(then, names);
-                in_steps(otherwise, names);
-            }
-            Step::Random(ways) => ways.iter().for_each(|(_, steps)| in_steps(steps, names)),
-            Step::Switch { cases, otherwise, .. } => {
-                cases.iter().for_each(|(_, steps)| in_steps(steps, names));
-                in_steps(otherwise, names);
-            }
-        }
+        _ => Vec::new(),
     }
 }
 
@@ -194,6 +178,15 @@ impl ScenarioFile {
                 "{path}: there is no target; add `target: https://...`, or give --target"
             ))
         })
+    }
+
+    /// Its certificates and keys.
+    pub(crate) fn tls(&self, sources: &Sources<'_>) -> Result<FileTls, CommandError> {
+        let tls = &self.file.http.tls;
+        let names: Vec<_> = file_tls::secret(tls).map(str::to_owned).into_iter().collect();
+        let key = secrets::resolve(&names, sources)?.pop();
+        file_tls::read(tls, &self.files, key.as_deref())
+            .map_err(|faults| CommandError::Scenario { path: self.path.clone(), faults })
     }
 
     /// What the file says and no flag did.

@@ -1,10 +1,13 @@
 //! `brunt run`: from flags to a report, in one pass from the top.
 
 pub(crate) mod addresses;
+mod body;
 pub(crate) mod file;
+pub(crate) mod file_tls;
 mod key_log;
 mod lifecycle;
 mod once;
+pub(crate) mod pem;
 pub(crate) mod progress;
 pub(crate) mod resolve;
 mod secrets;
@@ -28,6 +31,8 @@ use self::progress::Progress;
 use self::secrets::Sources;
 use self::setup::Prepared;
 use self::signals::SignalWatch;
+
+use self::tls::Given;
 use self::watch::{Observed, Watch};
 use crate::engine::{Ending as EngineEnding, Inherited, Job, Seen, Supervisor};
 use crate::error::CommandError;
@@ -106,12 +111,17 @@ struct Ready {
 /// Finds out all that a run needs, so that what is missing is told before anything is sent.
 fn ready(flags: &RunFlags) -> Result<Ready, CommandError> {
     let mut asked = resolve::resolve(flags)?;
-    let tls = tls::load(&flags.tls, asked.has_tls(), std::env::var_os("SSLKEYLOGFILE"))?;
+    let sources = Sources { files: &flags.scenario.secret_file, variable: &|name| std::env::var_os(name) };
+    let given = Given {
+        is_https: asked.has_tls(),
+        insecure: asked.scenario.tls.insecure,
+        of_file: asked.file.as_ref().map(|file| file.tls(&sources)).transpose()?.unwrap_or_default(),
+    };
+    let tls = tls::load(&flags.tls, given, std::env::var_os("SSLKEYLOGFILE"))?;
     let (addresses, others) =
         addresses::of_all(&asked.target, &asked.others).map_err(CommandError::Lookup)?;
     let files = asked.file.as_mut().map(|file| std::mem::take(&mut file.files)).unwrap_or_default();
     let inputs = Inputs { addresses, others, body: asked.body, files, globals: Vec::new() };
-    let sources = Sources { files: &flags.scenario.secret_file, variable: &|name| std::env::var_os(name) };
     let once = |lifecycle| match &asked.file {
         None => Ok(None),
         Some(file) => {

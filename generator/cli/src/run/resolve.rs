@@ -9,9 +9,9 @@ use base64::engine::general_purpose::STANDARD;
 use brunt_model::plan;
 use brunt_model::scenario::{HttpSpec, HttpVersion, LoadSpec, ProxySpec, RequestSpec, Scenario, TlsSpec};
 use brunt_model::schedule::Arrivals;
-use brunt_model::units::Bytes;
 use url::Url;
 
+use super::body::{self, Body};
 use super::file::{self, ScenarioFile};
 use super::target::{self, Target};
 use crate::error::CommandError;
@@ -20,9 +20,6 @@ use crate::flags::values::Credentials;
 use crate::flags::{
     ArrivalsChoice, ConnectionFlags, LoadFlags, ProtocolFlags, RequestFlags, RunFlags, TlsFlags,
 };
-
-/// A body is rendered into every connection's send; past this it belongs into another tool.
-const BODY_MAX: Bytes = Bytes::from_mib(64);
 
 /// What a command line asks for.
 #[derive(Debug)]
@@ -51,6 +48,8 @@ fn check_request_flags(flags: &RequestFlags) -> Result<(), CommandError> {
         (!flags.headers.is_empty(), "-H"),
         (flags.body.is_some(), "-d"),
         (flags.body_file.is_some(), "-D"),
+        (!flags.form.is_empty(), "--form"),
+        (flags.cookies, "--cookies"),
         (flags.content_type.is_some(), "-T"),
         (flags.accept.is_some(), "-A"),
         (flags.basic_auth.is_some(), "-a"),
@@ -67,7 +66,7 @@ fn check_request_flags(flags: &RequestFlags) -> Result<(), CommandError> {
 pub(crate) fn resolve(flags: &RunFlags) -> Result<Asked, CommandError> {
     let file = if file::is_file(&flags.url) {
         check_request_flags(&flags.request)?;
-        Some(file::open(Path::new(&flags.url), &flags.scenario)?)
+        Some(file::open(Path::new(&flags.url), &flags.scenario, &flags.tls)?)
     } else {
         None
     };
@@ -78,14 +77,15 @@ pub(crate) fn resolve(flags: &RunFlags) -> Result<Asked, CommandError> {
     let mut url = plan::parse_url(target).map_err(CommandError::Plan)?;
     let credentials = take_credentials(&mut url).filter(|_| flags.request.basic_auth.is_none());
     let credentials = flags.request.basic_auth.clone().or(credentials);
+    let Body { bytes: body, content_type } = body::of(&flags.request, flags.load.seed)?;
     let mut scenario = Scenario {
         name: flags.judge.name.clone(),
         url: url.to_string(),
         unix_socket: flags.connection.unix_socket.clone(),
         source_ips: flags.connection.source_ip.clone(),
         request: RequestSpec {
-            method: flags.request.method.clone().unwrap_or_default(),
-            headers: headers(&flags.request, credentials.as_ref())?,
+            method: method(&flags.request),
+            headers: headers(&flags.request, credentials.as_ref(), content_type)?,
         },
         load: load(&flags.load),
         http: http(flags, &url, file.as_ref())?,
@@ -100,7 +100,6 @@ pub(crate) fn resolve(flags: &RunFlags) -> Result<Asked, CommandError> {
     if let Some(file) = &file {
         file.fill_in(&mut scenario);
     }
-    let body = body(&flags.request)?;
     check_upload(&flags.protocol, &body)?;
     let others = file.as_ref().map_or(Ok(Vec::new()), |file| others(file, &flags.connection))?;
     Ok(Asked { scenario, body, target: target::of(&url, &flags.connection)?, others, file })
@@ -145,6 +144,7 @@ fn http(flags: &RunFlags, url: &Url, file: Option<&ScenarioFile>) -> Result<Http
         expect_continue: protocol.expect_continue,
         chunked: protocol.chunked,
         keep_alive: !flags.connection.disable_keepalive,
+        cookies: flags.request.cookies,
         ok_status: flags.request.ok_status.clone(),
         ..HttpSpec::default()
     };
@@ -179,7 +179,7 @@ fn check_upload(flags: &ProtocolFlags, body: &[u8]) -> Result<(), CommandError> 
     let asked = [(flags.expect_continue, "--expect-continue"), (flags.chunked, "--chunked")];
     match asked.iter().find(|(asked, _)| *asked && body.is_empty()) {
         Some((_, flag)) => Err(CommandError::Usage(format!(
-            "{flag} is for requests with a body; give one with -d or -D, or leave {flag} out"
+            "{flag} is for requests with a body; give one with -d or -D or --form, or leave {flag} out"
         ))),
         None => Ok(()),
     }
@@ -194,15 +194,23 @@ fn proxy(url: &ProxyUrl) -> ProxySpec {
     ProxySpec { kind: url.kind, credentials }
 }
 
+/// Who sends a form means to post it.
+fn method(flags: &RequestFlags) -> String {
+    let usual = if flags.form.is_empty() { "" } else { "POST" };
+    flags.method.clone().unwrap_or_else(|| usual.to_owned())
+}
+
 fn headers(
     flags: &RequestFlags,
     credentials: Option<&Credentials>,
+    of_form: Option<String>,
 ) -> Result<Vec<(String, String)>, CommandError> {
     let mut headers: Vec<_> =
         flags.headers.iter().map(|header| (header.0.clone(), header.1.clone())).collect();
     let authorization = credentials.map(basic);
     let short = [
         ("Content-Type", flags.content_type.clone(), "-T"),
+        ("Content-Type", of_form, "--form"),
         ("Accept", flags.accept.clone(), "-A"),
         ("Authorization", authorization, "-a or the URL"),
     ];
@@ -230,27 +238,6 @@ fn take_credentials(url: &mut Url) -> Option<Credentials> {
     let _ = url.set_username("");
     let _ = url.set_password(None);
     Some(credentials)
-}
-
-fn body(flags: &RequestFlags) -> Result<Vec<u8>, CommandError> {
-    match (&flags.body, &flags.body_file) {
-        (Some(text), _) => Ok(text.clone().into_bytes()),
-        (None, Some(path)) => body_file(path),
-        (None, None) => Ok(Vec::new()),
-    }
-}
-
-fn body_file(path: &Path) -> Result<Vec<u8>, CommandError> {
-    use std::io::Read as _;
-    let fail = |why: String| {
-        CommandError::Usage(format!("the body file '{}' {why}; give another with -D", path.display()))
-    };
-    let file = std::fs::File::open(path).map_err(|error| fail(format!("cannot be opened: {error}")))?;
-    let mut bytes = Vec::new();
-    file.take(BODY_MAX.0 + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| fail(format!("cannot be read: {error}")))?;
-    if bytes.len() as u64 > BODY_MAX.0 { Err(fail(format!("is larger than {BODY_MAX}"))) } else { Ok(bytes) }
 }
 
 #[cfg(test)]
@@ -309,6 +296,20 @@ mod tests {
         assert_eq!(headers, ["X-A=1", "X-B=2", "Content-Type=text/plain", "Accept=text/html"]);
         assert_eq!((asked.scenario.request.method.as_str(), asked.body.as_slice()), ("PUT", &b"hello"[..]));
         assert_eq!(asked.scenario.http.ok_status.len(), 2);
+    }
+
+    #[test]
+    fn a_form_is_posted_unless_a_method_is_given() {
+        for (line, method) in [("--form a=b http://h/", "POST"), ("-m PUT --form a=b http://h/", "PUT")] {
+            let Asked { scenario, body, .. } = asked(line);
+            let [(name, value)] = &scenario.request.headers[..] else { panic!("{line}") };
+            assert_eq!((scenario.request.method.as_str(), name.as_str()), (method, "Content-Type"));
+            assert!(
+                value.starts_with("multipart/form-data; boundary=") && !body.is_empty(),
+                "{line}: {value}"
+            );
+        }
+        assert!(asked("--cookies http://h/").scenario.http.cookies);
     }
 
     #[test]
@@ -385,6 +386,12 @@ mod tests {
             ("-H nothing http://h/", "is not 'Name: value'"),
             ("--limit p99<1 http://h/", "limit 'p99<1', column 4"),
             ("-d a -D b http://h/", "cannot be used with"),
+            ("--form a=b -d a http://h/", "cannot be used with"),
+            ("--form a=b -D a http://h/", "cannot be used with"),
+            ("--form a=b -T a http://h/", "cannot be used with"),
+            ("--form a=b -H Content-Type:b http://h/", "by -H and by --form"),
+            ("--form a http://h/", "is not NAME=VALUE or NAME=@FILE"),
+            ("--form a=@/does/not/exist http://h/", "cannot be opened"),
             ("-D /does/not/exist http://h/", "cannot be opened"),
             ("-T a -H Content-Type:b http://h/", "given twice"),
             ("--cores 3-1 http://h/", "is not a list of cores"),

@@ -1,4 +1,4 @@
-//! What files and the host give to TLS: whom to trust, who this client is, and where secrets are logged.
+//! What flags, a scenario file and the host give to TLS: whom to trust, who this client is, and where secrets are logged.
 //!
 //! Everything is read and tried once, before the run, so that what is wrong is named with its file.
 
@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use brunt_engine::conn::tls::{Identity, Material};
-use rustls::pki_types::pem::{self, PemObject as _};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::sign::CertifiedKey;
-use rustls::{InconsistentKeys, KeyLog, RootCertStore};
+use rustls::pki_types::CertificateDer;
+use rustls::{KeyLog, RootCertStore};
 
+use super::file_tls::FileTls;
 use super::key_log::KeyLogFile;
+use super::pem::{self, Wrong};
 use crate::error::CommandError;
 use crate::flags::TlsFlags;
 
@@ -38,24 +38,34 @@ pub(crate) struct Loaded {
     pub notices: Vec<String>,
 }
 
+/// What is known of the target and of the scenario before flags are looked at.
+pub(crate) struct Given {
+    pub is_https: bool,
+    /// Its certificate is not verified.
+    pub insecure: bool,
+    /// Of a scenario file, without what flags say.
+    pub of_file: FileTls,
+}
+
 /// Reads what the flags name; nothing for a target in clear text. `key_log_file` is the value of `SSLKEYLOGFILE`.
 pub(crate) fn load(
     flags: &TlsFlags,
-    is_https: bool,
+    given: Given,
     key_log_file: Option<OsString>,
 ) -> Result<Loaded, CommandError> {
-    check(flags, is_https)?;
-    if !is_https {
+    check(flags, given.is_https)?;
+    if !given.is_https {
         return Ok(Loaded::default());
     }
     let identity = flags.cert.as_deref().zip(flags.key.as_deref());
     let identity = identity.map(|(cert, key)| load_identity(cert, key)).transpose();
-    let identity = identity.map_err(CommandError::Pem)?;
+    let identity = identity.map_err(CommandError::Pem)?.or(given.of_file.identity);
     let mut notices = Vec::new();
-    let roots = match &flags.cacert[..] {
-        _ if flags.insecure => Vec::new(),
-        [] => usual_roots(rustls_native_certs::load_native_certs(), &mut notices),
-        files => own_roots(files).map_err(CommandError::Pem)?,
+    let roots = match (&flags.cacert[..], given.of_file.roots) {
+        _ if given.insecure => Vec::new(),
+        ([], Some(roots)) => roots,
+        ([], None) => usual_roots(rustls_native_certs::load_native_certs(), &mut notices),
+        (files, _) => own_roots(files).map_err(CommandError::Pem)?,
     };
     let key_log = flags.keylog.then(|| open_key_log(key_log_file)).transpose()?;
     let told = key_log.clone().map(|log| log as Arc<dyn KeyLog>);
@@ -110,71 +120,20 @@ fn usual_roots(
 fn own_roots(files: &[PathBuf]) -> Result<Vec<CertificateDer<'static>>, PemError> {
     let mut roots = Vec::new();
     for path in files {
-        let certificates = certificates("--cacert", path)?;
-        for (number, certificate) in (1..).zip(&certificates) {
-            RootCertStore::empty().add(certificate.clone()).map_err(|error| PemError {
-                flag: "--cacert",
-                path: path.clone(),
-                why: format!("has a certificate (number {number}) that cannot be trusted: {error}"),
-                mend: "take it out",
-            })?;
-        }
-        roots.extend(certificates);
+        roots.extend(pem::roots(&read("--cacert", path)?).map_err(of("--cacert", path))?);
     }
     Ok(roots)
 }
 
 /// A certificate with the chain above it and its key; the two are known to belong together.
 pub(crate) fn load_identity(cert: &Path, key: &Path) -> Result<Identity, PemError> {
-    let chain = certificates("--cert", cert)?;
-    let private = private_key(key)?;
-    let fail = |why: String, mend| PemError { flag: "--key", path: key.to_owned(), why, mend };
-    match CertifiedKey::from_der(
-        chain.clone(),
-        private.clone_key(),
-        &rustls::crypto::ring::default_provider(),
-    ) {
-        Ok(_) => Ok(Identity { chain, key: private }),
-        Err(rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => Err(fail(
-            format!("is not the key of the first certificate in '{}'", cert.display()),
-            "give the key it was made for, and the client's own certificate before those above it",
-        )),
-        Err(error) => Err(fail(
-            format!("and its certificate cannot be used: {error}"),
-            "give an RSA, ECDSA or Ed25519 key and an X.509 certificate of version 3",
-        )),
-    }
+    let chain = pem::certificates(&read("--cert", cert)?).map_err(of("--cert", cert))?;
+    let private = pem::private_key(&read("--key", key)?).map_err(of("--key", key))?;
+    pem::identity(chain, private, &cert.display().to_string()).map_err(of("--key", key))
 }
 
-fn certificates(flag: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, PemError> {
-    let bytes = read(flag, path)?;
-    let fail = |why: String| PemError {
-        flag,
-        path: path.to_owned(),
-        why,
-        mend: "give a PEM file with 'BEGIN CERTIFICATE' (openssl x509 -inform der makes one of DER)",
-    };
-    let parsed: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
-    let certificates = parsed.map_err(|error| fail(format!("is not PEM: {error}")))?;
-    if certificates.is_empty() { Err(fail("has no certificate".to_owned())) } else { Ok(certificates) }
-}
-
-/// PKCS#8, PKCS#1 or SEC1; the first in the file.
-fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, PemError> {
-    let bytes = read("--key", path)?;
-    let fail = |why: String, mend| PemError { flag: "--key", path: path.to_owned(), why, mend };
-    PrivateKeyDer::from_pem_slice(&bytes).map_err(|error| {
-        let locked = [&b"ENCRYPTED PRIVATE KEY"[..], b"Proc-Type: 4,ENCRYPTED"];
-        if locked.iter().any(|mark| bytes.windows(mark.len()).any(|window| window == *mark)) {
-            let mend = "take the passphrase off (openssl pkey -in FILE -out NEW)";
-            return fail("has a key with a passphrase".to_owned(), mend);
-        }
-        let why = match error {
-            pem::Error::NoItemsFound => "has no private key".to_owned(),
-            other => format!("is not PEM: {other}"),
-        };
-        fail(why, "give a PEM file with a key in PKCS#8, PKCS#1 or SEC1")
-    })
+fn of(flag: &'static str, path: &Path) -> impl FnOnce(Wrong) -> PemError {
+    move |Wrong { why, mend }| PemError { flag, path: path.to_owned(), why, mend }
 }
 
 fn read(flag: &'static str, path: &Path) -> Result<Vec<u8>, PemError> {
@@ -212,6 +171,7 @@ mod tests {
     use std::fs;
 
     use rcgen::{CertificateParams, KeyPair};
+    use rustls::pki_types::pem;
     use tempfile::TempDir;
 
     use super::*;
@@ -247,16 +207,19 @@ mod tests {
     }
 
     fn flags() -> TlsFlags {
-        TlsFlags {
-            insecure: false,
-            cacert: Vec::new(),
-            cert: None,
-            key: None,
-            tls_min: None,
-            tls_max: None,
-            no_resume: false,
-            keylog: false,
-        }
+        TlsFlags::default()
+    }
+
+    fn given(is_https: bool, insecure: bool) -> Given {
+        Given { is_https, insecure, of_file: FileTls::default() }
+    }
+
+    fn load(
+        flags: &TlsFlags,
+        is_https: bool,
+        key_log_file: Option<OsString>,
+    ) -> Result<Loaded, CommandError> {
+        super::load(flags, given(is_https, flags.insecure), key_log_file)
     }
 
     #[test]
@@ -269,6 +232,22 @@ mod tests {
         let insecure = load(&TlsFlags { insecure: true, ..flags() }, true, None).unwrap().material;
         assert!(insecure.roots.is_empty() && insecure.identity.is_none() && insecure.key_log.is_none());
         assert!(load(&flags(), false, None).unwrap().material.roots.is_empty());
+    }
+
+    #[test]
+    fn what_a_file_gives_is_taken_unless_flags_say_otherwise() {
+        let files = Files::new();
+        let (mine, theirs) = (CertificateDer::from(vec![1]), files.path("cert.pem"));
+        let loaded = |flags: &TlsFlags, insecure: bool| {
+            let identity = load_identity(&theirs, &files.path("key.pem")).ok();
+            let of_file = FileTls { roots: Some(vec![mine.clone()]), identity };
+            super::load(flags, Given { of_file, ..given(true, insecure) }, None).unwrap().material
+        };
+        let plain = loaded(&flags(), false);
+        assert_eq!((&plain.roots[..], plain.identity.is_some()), (&[mine.clone()][..], true));
+        let flagged = loaded(&TlsFlags { cacert: vec![theirs.clone()], ..flags() }, false);
+        assert!(flagged.roots.len() == 1 && flagged.roots[0] != mine);
+        assert!(loaded(&flags(), true).roots.is_empty());
     }
 
     #[test]

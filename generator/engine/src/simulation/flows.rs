@@ -258,6 +258,25 @@ fn a_closed_user_stops_where_it_stands() {
     assert!(outcome.ended_at < 3_100 * MS, "nobody waits for them: {}", outcome.ended_at);
 }
 
+/// An iteration that goes round and round is ended, and the result says why; others go on.
+#[test]
+fn a_flow_without_end_fails_by_name() {
+    for rate in [None, Some(20)] {
+        let plan = scripted(vec![flow(1, vec![Op::Jump(0), Op::Call(0)])], |s| {
+            s.load.rate = rate.map(Rate::per_second);
+            (s.load.requests, s.load.duration) = (Some(5), Some(Nanos::from_secs(60)));
+        });
+        let total = simulate(1, &plan, Manners::PERFECT).end.total;
+        let (counters, errors) = (total.counters, &total.requests[0].errors);
+        assert_eq!(
+            errors[ErrorKind::StepLimit.index()],
+            counters.measured_scheduled,
+            "{rate:?}: {counters:?}"
+        );
+        assert_eq!((counters.failed, counters.failed_arrivals, counters.completed), (5, 5, 0), "{rate:?}");
+    }
+}
+
 /// What cannot be filled in is no reason to go round and round within one call.
 #[test]
 fn requests_that_cannot_be_made_fail_one_after_the_other() {

@@ -34,6 +34,7 @@ pub use error::ExprError;
 pub use escape::{Escape, Unsendable};
 pub use sight::{Answer, Sight};
 pub use template::{Part, RenderError, Template};
+pub(crate) use template::{Scan, Written};
 pub use value::{Type, Value};
 
 use crate::random::Random;

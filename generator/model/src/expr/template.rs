@@ -58,24 +58,12 @@ impl Template {
             return Err(ExprError::new(0, what, "put it into a file"));
         }
         let mut builder = Builder::default();
-        let (mut rest, mut at) = (text, 0);
-        while let Some(found) = rest.find(OPEN) {
-            let before = &rest[..found];
-            at += before.chars().count();
-            if let Some(before) = before.strip_suffix('\\') {
-                builder.literal.push_str(before);
-                builder.literal.push_str(OPEN);
-                (rest, at) = (&rest[found + OPEN.len()..], at + OPEN.len());
-                continue;
+        for written in Scan::of(text) {
+            match written? {
+                Written::Literal(text) => builder.literal.push_str(text),
+                Written::Slot { source, at } => builder.slot(source, at, names, stage)?,
             }
-            builder.literal.push_str(before);
-            let slot = &rest[found + OPEN.len()..];
-            let source = &slot[..end_of_slot(slot).ok_or_else(|| unclosed(at))?];
-            builder.slot(source, at, names, stage)?;
-            at += 2 * OPEN.len() + source.chars().count();
-            rest = &slot[source.len() + CLOSE.len()..];
         }
-        builder.literal.push_str(rest);
         Ok(builder.finish())
     }
 
@@ -128,6 +116,63 @@ impl Template {
             }
         }
         Ok(())
+    }
+}
+
+/// A part of a text before anything is compiled.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Written<'t> {
+    /// It means itself; neighbours may be literals too.
+    Literal(&'t str),
+    /// What stands between the braces, and where the first of them is, in characters of the text.
+    Slot { source: &'t str, at: usize },
+}
+
+/// Goes through a text from slot to slot; a slot that does not end is an error, and the last part.
+pub(crate) struct Scan<'t> {
+    rest: &'t str,
+    /// Characters before it.
+    at: usize,
+}
+
+impl<'t> Scan<'t> {
+    pub(crate) const fn of(text: &'t str) -> Self {
+        Self { rest: text, at: 0 }
+    }
+
+    fn take(&mut self, bytes: usize) -> &'t str {
+        let (taken, rest) = self.rest.split_at(bytes);
+        self.at += taken.chars().count();
+        self.rest = rest;
+        taken
+    }
+}
+
+impl<'t> Iterator for Scan<'t> {
+    type Item = Result<Written<'t>, ExprError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (rest, at) = (self.rest, self.at);
+        if rest.is_empty() {
+            return None;
+        }
+        if rest.starts_with(ESCAPED_OPEN) {
+            self.take(ESCAPED_OPEN.len());
+            return Some(Ok(Written::Literal(OPEN)));
+        }
+        if let Some(slot) = rest.strip_prefix(OPEN) {
+            let Some(end) = end_of_slot(slot) else {
+                self.rest = "";
+                return Some(Err(unclosed(at)));
+            };
+            self.take(OPEN.len() + end + CLOSE.len());
+            return Some(Ok(Written::Slot { source: &slot[..end], at }));
+        }
+        let end = match rest.find(OPEN) {
+            None => rest.len(),
+            Some(open) => open - usize::from(rest[..open].ends_with('\\')),
+        };
+        Some(Ok(Written::Literal(self.take(end))))
     }
 }
 

@@ -70,7 +70,7 @@ fn brackets(words: &str) -> Result<bool, String> {
 }
 
 /// The source without what stands in quotes.
-fn outside_quotes(source: &str) -> String {
+pub(super) fn outside_quotes(source: &str) -> String {
     let mut words = String::with_capacity(source.len());
     let mut quote = None;
     let mut chars = source.chars();

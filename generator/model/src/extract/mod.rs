@@ -11,6 +11,7 @@ use serde_json::{Number, Value};
 use self::scan::Segment;
 
 mod bounds;
+mod cost;
 mod scan;
 
 /// Bytes of a path's source: one that a person wrote is far shorter.
@@ -28,7 +29,11 @@ pub struct JsonPath {
 #[derive(Clone, Debug)]
 enum Way {
     Simple(Vec<Segment>),
-    General(serde_json_path::JsonPath),
+    General {
+        path: serde_json_path::JsonPath,
+        /// How many parts of it may look at each value.
+        parts: u64,
+    },
 }
 
 /// A value of an answer.
@@ -61,28 +66,31 @@ impl JsonPath {
         }
         bounds::check(source).map_err(|why| format!("the JSON path '{source}' {why}"))?;
         match serde_json_path::JsonPath::parse(source) {
-            Ok(path) => Ok(Self { way: Way::General(path) }),
+            Ok(path) => Ok(Self { way: Way::General { path, parts: cost::parts(source) } }),
             Err(error) => Err(format!(
                 "'{source}' is no JSON path: {error}; expected one such as $.items[0][\"price\"] (RFC 9535)"
             )),
         }
     }
 
-    /// The first value at the path; `None` if there is none, or none that can be read.
+    /// The first value at the path; `None` if there is none, or none that can be read, or a general path would take
+    /// more than 16 Mi steps to find it.
     #[must_use]
     pub fn first<'a>(&self, body: &'a [u8]) -> Option<Found<'a>> {
         match &self.way {
             Way::Simple(segments) => read(scan::find(body, segments)?),
-            Way::General(path) => path.query(&value(body)?).first().and_then(taken),
+            Way::General { path, parts } => path.query(&value_within(body, *parts)?).first().and_then(taken),
         }
     }
 
-    /// How many values the path chooses.
+    /// How many values the path chooses; 0 where that would take too many steps.
     #[must_use]
     pub fn count(&self, body: &[u8]) -> usize {
         match &self.way {
             Way::Simple(_) => usize::from(self.first(body).is_some()),
-            Way::General(path) => value(body).map_or(0, |value| path.query(&value).len()),
+            Way::General { path, parts } => {
+                value_within(body, *parts).map_or(0, |value| path.query(&value).len())
+            }
         }
     }
 }
@@ -123,6 +131,12 @@ fn bracketed(rest: &str) -> Option<(Segment, &str)> {
     // Section 2.1: whole numbers are exact in a double.
     let index = digits.parse().ok().filter(|index| is_index && *index < 1 << 53)?;
     Some((Segment::Index(index), after))
+}
+
+/// The value of a text in which a path of so many parts does not take too many steps.
+fn value_within(body: &[u8], parts: u64) -> Option<Value> {
+    cost::values_by_depth(body, cost::STEPS_MAX / parts)?;
+    value(body)
 }
 
 fn value(body: &[u8]) -> Option<Value> {
@@ -218,7 +232,7 @@ mod tests {
             assert!(matches!(path(source).way, Way::Simple(_)), "{source}");
         }
         for source in ["$..a", "$[-1]", "$.*", "$[0,1]", "$['a\\n']", "$[0:1]"] {
-            assert!(matches!(path(source).way, Way::General(_)), "{source}");
+            assert!(matches!(path(source).way, Way::General { .. }), "{source}");
         }
     }
 

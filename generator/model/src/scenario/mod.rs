@@ -128,6 +128,8 @@ pub struct HttpSpec {
     /// Send the body in chunks, without its length.
     pub chunked: bool,
     pub keep_alive: bool,
+    /// The user of each connection keeps cookies. A scenario file says so itself.
+    pub cookies: bool,
     pub connect_timeout: Nanos,
     pub first_byte_timeout: Nanos,
     pub total_timeout: Nanos,
@@ -147,6 +149,7 @@ impl Default for HttpSpec {
             expect_continue: false,
             chunked: false,
             keep_alive: true,
+            cookies: false,
             connect_timeout: Nanos::from_secs(5),
             first_byte_timeout: Nanos::from_secs(30),
             total_timeout: Nanos::from_secs(60),

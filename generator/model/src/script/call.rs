@@ -1,6 +1,7 @@
 //! One request of a script: what of it is the same each time, what is filled in, and what is asked of its answer.
 
 use serde::{Serialize, Serializer};
+use url::Url;
 
 use crate::expr::{Escape, Expr, RenderError, Sight};
 use crate::extract::JsonPath;
@@ -21,7 +22,7 @@ pub struct Call {
     pub target: u16,
     /// Which it is of the requests to its target that are made at once.
     pub way: u16,
-    /// Where it goes, for what a redirect is relative to; without credentials.
+    /// Where it goes with nothing filled in, without credentials.
     pub url: String,
     /// The request, where nothing in it changes; else what it would be with nothing filled in.
     pub request: Request,
@@ -120,6 +121,18 @@ impl Call {
             checks: Vec::new(),
             saves: Vec::new(),
         }
+    }
+
+    /// Where it went when it was sent to this path, for what a redirect is relative to.
+    #[must_use]
+    pub fn url_at(&self, path: &str) -> String {
+        Url::parse(&self.url).map_or_else(
+            |_| self.url.clone(),
+            |mut url| {
+                url.set_path(path);
+                url.into()
+            },
+        )
     }
 
     /// The same each time, and nothing special about its answer.

@@ -12,6 +12,7 @@ mod read;
 mod schema;
 mod secrets;
 mod tree;
+mod visit;
 mod write;
 
 pub(crate) use fault::nearest;
@@ -20,6 +21,7 @@ pub use read::read;
 pub use schema::schema;
 pub use secrets::may_hold_secret;
 pub use tree::SOURCE_BYTES_MAX;
+pub(crate) use visit::visit;
 pub use write::write;
 
 use crate::limit::Limit;

@@ -125,7 +125,7 @@ impl Compiler<'_> {
         match (&part.content_type, &part.content) {
             (Some(content_type), _) => {
                 pieces.text("Content-Type: ");
-                let template = self.template(content_type, Stage::Request)?;
+                let template = self.header(content_type)?;
                 pieces.template(&template, Escape::Header);
                 pieces.text("\r\n");
             }

@@ -216,27 +216,43 @@ impl<'a> Compiler<'a> {
             let what = format!("the header '{}' is made from the body and the connection", name.value);
             return self.fault(name.at, what, "leave it out");
         }
-        let Some(template) = self.template(value, Stage::Request) else { return };
-        let literal_breaks = template.parts().iter().any(|part| match part {
-            crate::expr::Part::Literal(text) => text.contains(['\r', '\n', '\0']),
-            crate::expr::Part::Slot(_) => false,
-        });
-        if literal_breaks {
-            return self.fault(value.at, "a line break or NUL cannot stand in a header", "leave it out");
-        }
+        let Some(template) = self.header(value) else { return };
         let mut pieces = Pieces::default();
         pieces.template(&template, Escape::Header);
         given.retain(|(known, _)| !known.eq_ignore_ascii_case(&name.value));
         given.push((name.value.clone(), pieces.finish()));
     }
 
+    /// A text of a header; what is known of it can stand there.
+    pub(super) fn header(&mut self, text: &Text) -> Option<Template> {
+        let template = self.template(text, Stage::Request)?;
+        let breaks = |text: &str| text.contains(['\r', '\n', '\0']);
+        for part in template.parts() {
+            let (what, mend) = match part {
+                crate::expr::Part::Literal(text) if breaks(text) => {
+                    ("a line break or NUL cannot stand in a header".to_owned(), "leave it out")
+                }
+                crate::expr::Part::Slot(expr) if expr.constant().is_some_and(|v| breaks(&v.to_string())) => (
+                    format!(
+                        "the value of `{}` has a line break or NUL, which cannot stand in a header",
+                        expr.source()
+                    ),
+                    "take it out of the value",
+                ),
+                _ => continue,
+            };
+            self.fault(text.at, what, mend);
+            return None;
+        }
+        Some(template)
+    }
+
     fn auth(&mut self, auth: &Auth, given: &mut Vec<Field>) {
         let value = match auth {
             Auth::Bearer(token) => Text::new(format!("Bearer {}", token.value), token.at),
             Auth::Basic { user, password } => {
-                let (user_source, password) =
-                    (pieces::source_of(&user.value), pieces::source_of(&password.value));
-                Text::new(format!("Basic {{{{ base64({user_source} + \":\" + {password}) }}}}"), user.at)
+                let Some((of_user, password)) = self.source(user).zip(self.source(password)) else { return };
+                Text::new(format!("Basic {{{{ base64({of_user} + \":\" + {password}) }}}}"), user.at)
             }
             // These are made of the whole request.
             Auth::Digest { .. } | Auth::AwsSigV4 { .. } => return,
@@ -263,11 +279,16 @@ impl<'a> Compiler<'a> {
 
     /// A text with slots as one expression.
     fn joined(&mut self, text: &Text) -> Option<Expr> {
-        self.template(text, Stage::Request)?;
-        let source = pieces::source_of(&text.value);
+        let source = self.source(text)?;
         Expr::compile(&source, &self.names, Stage::Request)
             .map_err(|error| self.expr_fault(text.at, error))
             .ok()
+    }
+
+    /// The same before it is compiled; what is wrong with its slots is told where they stand.
+    fn source(&mut self, text: &Text) -> Option<String> {
+        self.template(text, Stage::Request)?;
+        pieces::source_of(&text.value).map_err(|error| self.expr_fault(text.at, error)).ok()
     }
 
     fn checks(&mut self, checks: &[file::Check]) -> Vec<Check> {

@@ -100,9 +100,6 @@ impl<'a> Compiler<'a> {
     fn script(&mut self) -> Script {
         let feeders = self.feeders();
         let initial = self.variables();
-        for (at, what) in self.left_out() {
-            self.fault(at, format!("{what} cannot be run yet"), "leave it out");
-        }
         let is_load = self.frame.lifecycle == Lifecycle::Load;
         let once = |steps: &'a [Located<file::Step>]| if is_load { steps } else { &[] };
         let on_start = self.steps(once(&self.file.on_start), &[]);
@@ -137,17 +134,6 @@ impl<'a> Compiler<'a> {
             cookies: self.file.http.cookies.unwrap_or(true),
             once: false,
         }
-    }
-
-    /// What files can say and runs cannot do.
-    fn left_out(&self) -> Vec<(Place, &'static str)> {
-        let file = self.file;
-        let places = [
-            (file.http.tls.ca.as_ref().map(|file| file.at), "`ca` (give --cacert)"),
-            (file.http.tls.cert.as_ref().map(|file| file.at), "`cert` (give --cert)"),
-            (file.http.tls.key.as_ref().map(|file| file.at), "`key` (give --key)"),
-        ];
-        places.into_iter().filter_map(|(at, what)| at.map(|at| (at, what))).collect()
     }
 
     fn feeders(&mut self) -> Vec<FeederPlan> {
@@ -207,13 +193,15 @@ impl<'a> Compiler<'a> {
             }
             match scalar {
                 Scalar::Text(text) if text.value.contains("{{") => {
-                    let source = pieces::source_of(&text.value);
                     let compiled =
                         Template::compile(&text.value, &self.names, Stage::Request).and_then(|template| {
                             match template.single() {
                                 // What is one expression and nothing else keeps its type, as in JSON.
                                 Some(expr) => Ok(expr.clone()),
-                                None => Expr::compile(&source, &self.names, Stage::Request),
+                                None => {
+                                    let source = pieces::source_of(&text.value)?;
+                                    Expr::compile(&source, &self.names, Stage::Request)
+                                }
                             }
                         });
                     let variable = self.names.add_variable(&name.value);

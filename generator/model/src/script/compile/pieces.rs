@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::expr::{Escape, Part, Template, Value};
+use crate::expr::{Escape, ExprError, Part, Scan, Template, Value, Written};
 use crate::script::call::Piece;
 
 /// Pieces under way: neighbouring bytes become one piece.
@@ -121,18 +121,45 @@ fn quoted(text: &str) -> String {
 }
 
 /// A text with slots as one expression of type text.
-pub(super) fn source_of(text: &str) -> String {
-    let (mut parts, mut rest) = (Vec::new(), text);
-    while let Some(open) = rest.find("{{") {
-        let end = rest[open..].find("}}").map_or(rest.len(), |end| open + end);
-        if open > 0 {
-            parts.push(quoted(&rest[..open]));
+///
+/// # Errors
+/// When a slot does not end.
+pub(super) fn source_of(text: &str) -> Result<String, ExprError> {
+    let (mut parts, mut literal) = (Vec::new(), String::new());
+    for written in Scan::of(text) {
+        match written? {
+            Written::Literal(text) => literal.push_str(text),
+            Written::Slot { source, .. } => {
+                if !literal.is_empty() {
+                    parts.push(quoted(&std::mem::take(&mut literal)));
+                }
+                parts.push(format!("text({})", source.trim()));
+            }
         }
-        parts.push(format!("text({})", rest[open + 2..end].trim()));
-        rest = rest.get(end + 2..).unwrap_or_default();
     }
-    if !rest.is_empty() || parts.is_empty() {
-        parts.push(quoted(rest));
+    if !literal.is_empty() || parts.is_empty() {
+        parts.push(quoted(&literal));
     }
-    parts.join(" + ")
+    Ok(parts.join(" + "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, want: &str) {
+        assert_eq!(source_of(text).expect(text), want, "{text}");
+    }
+
+    #[test]
+    fn texts_become_expressions() {
+        check("", r#""""#);
+        check("a\"b", r#""a\"b""#);
+        check("{{ v }}", "text(v)");
+        check("a{{ v }}b{{w}}", r#""a" + text(v) + "b" + text(w)"#);
+        check(r#"{{ "}}" + v }}!"#, r#"text("}}" + v) + "!""#);
+        check(r"x\{{ v }}", r#""x{{ v }}""#);
+        assert!(source_of("a{{ v").is_err());
+    }
 }

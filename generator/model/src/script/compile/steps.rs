@@ -217,44 +217,19 @@ impl Compiler<'_> {
 /// The names that flows give values to.
 pub(super) fn assigned(file: &File) -> Vec<&Name> {
     let mut names = Vec::new();
-    for steps in [&file.setup, &file.on_start, &file.on_stop, &file.teardown] {
-        assigned_in(steps, &mut names);
-    }
-    file.flows.iter().for_each(|(_, flow)| assigned_in(&flow.steps, &mut names));
+    file.visit_steps(|step| names.extend(named_by(step)));
     names
 }
 
 /// The names that steps give values to.
 pub(super) fn assigned_by(steps: &[Located<Step>]) -> Vec<&Name> {
     let mut names = Vec::new();
-    assigned_in(steps, &mut names);
+    file::visit(steps, &mut |step| names.extend(named_by(step)));
     names
 }
 
-/// The reader bounds how deep steps nest.
-fn assigned_in<'f>(steps: &'f [Located<Step>], names: &mut Vec<&'f Name>) {
-    for step in steps {
-        match &step.value {
-            Step::Request(request) => names.extend(request.save.iter().map(|(name, _)| name)),
-            Step::Parallel(requests) => {
-                requests
-                    .iter()
-                    .for_each(|request| names.extend(request.value.save.iter().map(|(name, _)| name)));
-            }
-            Step::Set(entries) => names.extend(entries.iter().map(|(name, _)| name)),
-            Step::Think(_) => {}
-            Step::Group { steps, .. } | Step::Repeat { steps, .. } | Step::While { steps, .. } => {
-                assigned_in(steps, names);
-            }
-            Step::If { then, otherwise, .. } => {
-                assigned_in(then, names);
-                assigned_in(otherwise, names);
-            }
-            Step::Random(ways) => ways.iter().for_each(|(_, steps)| assigned_in(steps, names)),
-            Step::Switch { cases, otherwise, .. } => {
-                cases.iter().for_each(|(_, steps)| assigned_in(steps, names));
-                assigned_in(otherwise, names);
-            }
-        }
-    }
+fn named_by(step: &Step) -> Vec<&Name> {
+    let set = if let Step::Set(entries) = step { &entries[..] } else { &[] };
+    let saved = step.requests().flat_map(|request| &request.save).map(|(name, _)| name);
+    set.iter().map(|(name, _)| name).chain(saved).collect()
 }

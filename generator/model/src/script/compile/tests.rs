@@ -123,6 +123,8 @@ fn requests_are_put_together() {
         &["Basic dTo1\r\n"],
         "",
     );
+    let quoted = "    - {get: /, auth: {basic: {user: 'a{{ \"}}\" }}', password: '\\{{x'}}}";
+    check(quoted, "GET /base/", &["Basic YX19Ont7eA==\r\n"], "");
     check("    - {get: /, auth: {bearer: \"{{ secret.T }}\"}}", "GET /base/", &["Bearer s3cr3t\r\n"], "");
 }
 
@@ -211,6 +213,18 @@ fn what_is_wrong_is_told_with_its_place() {
         (
             step("{get: /, headers: {A: \"x\\r\\nB: y\"}}"),
             "3:30 a line break or NUL cannot stand in a header",
+        ),
+        (
+            format!("vars: {{v: \"x\\ny\"}}\n{}", step("{get: /, headers: {A: 'a{{ v }}'}}")),
+            "4:30 the value of `v` has a line break or NUL, which cannot stand in a header",
+        ),
+        (
+            format!("vars: {{v: \"x\\ny\"}}\n{}", step("{get: /, auth: {bearer: '{{ v }}'}}")),
+            "4:32 the value of `v` has a line break",
+        ),
+        (
+            step("{post: /, multipart: [{name: a, text: b, content_type: \"c\\nd\"}]}"),
+            "3:63 a line break or NUL cannot stand in a header",
         ),
         (step("{get: /, check: [status]}"), "3:24 this is an integer, where true or false is wanted"),
         (step("{get: /, check: ['json(\"$[\") == 1']}"), "3:25 a JSON path is wrong"),
