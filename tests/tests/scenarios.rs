@@ -4,12 +4,16 @@
 
 #[path = "scenarios/answers.rs"]
 mod answers;
+#[path = "scenarios/crash.rs"]
+mod crash;
 #[path = "scenarios/data.rs"]
 mod data;
 #[path = "scenarios/examples.rs"]
 mod examples;
 #[path = "scenarios/hostile.rs"]
 mod hostile;
+#[path = "scenarios/locust.rs"]
+mod locust;
 #[path = "scenarios/same.rs"]
 mod same;
 #[path = "scenarios/secrets.rs"]
