@@ -10,6 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::process::{Ended, Running};
+use crate::terminal::Terminal;
 use crate::{clean, clock};
 
 /// A command may take this long unless it says otherwise; past it, it hangs.
@@ -103,6 +104,12 @@ impl Brunt {
         let deadline = self.deadline;
         let with_output = self.arg("-o").arg(&format!("json={}", file.display()));
         Measuring { running: Running::start(with_output.command()), directory, file, deadline }
+    }
+
+    /// Starts in a terminal of this many columns and rows.
+    #[must_use]
+    pub fn in_terminal(self, columns: u16, rows: u16) -> Terminal {
+        Terminal::start(&self.command(), columns, rows)
     }
 
     fn command(self) -> Command {
@@ -289,9 +296,14 @@ pub fn binary() -> PathBuf {
     if let Some(path) = std::env::var_os("BRUNT_BIN") {
         return PathBuf::from(path);
     }
+    target_directory().join("debug/brunt")
+}
+
+/// The workspace's target directory.
+pub(crate) fn target_directory() -> PathBuf {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
-    workspace.join(target).join("debug/brunt")
+    workspace.join(target)
 }
 
 fn path_text(path: &Path) -> String {

@@ -26,6 +26,23 @@ pub fn json_files_or_skip(test: &str, variable: &str, name: &str) -> Option<Vec<
     Some(json_files(&folder))
 }
 
+/// The unpacked source of another project, by its folder's name: within the folder that `BRUNT_SOURCES` names, else within
+/// `sources` of the workspace's target directory. Where it is not there the test `test` is reported as skipped, and the
+/// result is None.
+#[must_use]
+pub fn source_or_skip(test: &str, name: &str) -> Option<PathBuf> {
+    let named = std::env::var_os("BRUNT_SOURCES").map(PathBuf::from);
+    let folder = named.unwrap_or_else(|| crate::brunt::target_directory().join("sources")).join(name);
+    if !folder.is_dir() {
+        skip::skip(
+            test,
+            &format!("needs the source of {name}, which `cargo xtask test --only scenarios` fetches"),
+        );
+        return None;
+    }
+    Some(folder)
+}
+
 fn folder(named: Option<OsString>, name: &str) -> Option<PathBuf> {
     if let Some(named) = named {
         return Some(PathBuf::from(named));

@@ -32,6 +32,7 @@ pub mod process;
 pub mod proxy;
 pub mod recorder;
 pub mod skip;
+pub mod terminal;
 pub mod truth;
 mod wire;
 pub mod zoo;

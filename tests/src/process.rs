@@ -25,6 +25,8 @@ pub struct Ended {
     /// The exit code; `None` if a signal killed it.
     pub code: Option<i32>,
     pub signal: Option<i32>,
+    /// The kernel dumped its memory, into a file or a pipe.
+    pub core_dumped: bool,
     pub stdout: String,
     pub stderr: String,
     pub wall: Duration,
@@ -138,9 +140,7 @@ impl Running {
     /// When the system does not say.
     #[must_use]
     pub fn has_ended(&self) -> bool {
-        let pidfd = pidfd_open(self.pid(), PidfdFlags::empty()).expect("an own child can be watched");
-        let now = Duration::ZERO.try_into().expect("a constant that fits");
-        poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&now)).expect("an own child can be watched") > 0
+        has_ended(self.pid())
     }
 
     /// What it has written to stdout and to stderr until now.
@@ -174,6 +174,7 @@ impl Running {
             what: std::mem::take(&mut self.what),
             code: status.code(),
             signal: status.signal(),
+            core_dumped: status.core_dumped(),
             stdout,
             stderr,
             wall,
@@ -207,6 +208,13 @@ impl Drop for Running {
             let _ = child.wait();
         }
     }
+}
+
+/// Has this child, which was not waited for yet, ended?
+pub(crate) fn has_ended(child: Pid) -> bool {
+    let pidfd = pidfd_open(child, PidfdFlags::empty()).expect("an own child can be watched");
+    let now = Duration::ZERO.try_into().expect("a constant that fits");
+    poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&now)).expect("an own child can be watched") > 0
 }
 
 /// Reads by position: the process shares the file's offset, which must stay where it writes.

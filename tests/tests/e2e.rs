@@ -21,6 +21,8 @@ mod shortage;
 mod signals;
 #[path = "e2e/sound.rs"]
 mod sound;
+#[path = "e2e/terminal.rs"]
+mod terminal;
 #[path = "e2e/tools.rs"]
 mod tools;
 #[path = "e2e/verdicts.rs"]

@@ -8,6 +8,8 @@ mod answers;
 mod auth;
 #[path = "scenarios/aws.rs"]
 mod aws;
+#[path = "scenarios/crash.rs"]
+mod crash;
 #[path = "scenarios/data.rs"]
 mod data;
 #[path = "scenarios/examples.rs"]
@@ -16,6 +18,8 @@ mod examples;
 mod hostile;
 #[path = "scenarios/lives.rs"]
 mod lives;
+#[path = "scenarios/locust.rs"]
+mod locust;
 #[path = "scenarios/once.rs"]
 mod once;
 #[path = "scenarios/replay.rs"]

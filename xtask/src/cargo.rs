@@ -54,7 +54,7 @@ pub(crate) fn program_path(program: &str, release: bool) -> Result<PathBuf, Fail
 }
 
 /// Where cargo builds: beside this very program, whatever names the directory (a variable, a configuration file).
-fn target_directory() -> Result<PathBuf, Failure> {
+pub(crate) fn target_directory() -> Result<PathBuf, Failure> {
     let program = std::env::current_exe().map_err(|e| Failure::io("find the path of xtask", &e))?;
     program
         .parent()

@@ -4,6 +4,7 @@
 //! the name of each failure. A step that fails does not stop the next; a build that fails stops its suite.
 
 mod install;
+mod sources;
 mod steps;
 pub(crate) mod suites;
 mod tally;
@@ -22,6 +23,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<u8, Failure> {
     let must_run = std::env::var("BRUNT_MUST_RUN").is_ok_and(|value| value == "1");
     let watch = Stopwatch::start();
     install::provide(&options.suites, options.install);
+    sources::provide(&options.suites, options.install);
     let environment = Environment { long: options.long, skip_log: skip_log()? };
     let mut tally = Tally::default();
     for suite in &options.suites {

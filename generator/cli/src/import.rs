@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use brunt_model::import::urls::Order;
-use brunt_model::import::{ImportError, Imported, curl, har, locustfile, openapi, urls};
+use brunt_model::import::{ImportError, Imported, Note, curl, har, locustfile, openapi, urls};
 use brunt_model::scenario::file::{self, Fault, SOURCE_BYTES_MAX};
 
 use crate::check::compiled;
@@ -73,7 +73,7 @@ fn scenario(format: ImportFormat, order: Order, source: &[u8]) -> Result<(String
         ImportFormat::Urls => urls::import(source, order),
         ImportFormat::Locustfile => locustfile::import(source),
     };
-    let imported = imported.map_err(Refusal::Source)?;
+    let mut imported = imported.map_err(Refusal::Source)?;
     let text = file::write(&imported.file);
     if text.len() > SOURCE_BYTES_MAX {
         let what = format!("the scenario has {} bytes, and at most {SOURCE_BYTES_MAX} are read", text.len());
@@ -86,14 +86,36 @@ fn scenario(format: ImportFormat, order: Order, source: &[u8]) -> Result<(String
     };
     match compiled(&text, files) {
         Ok(_) => Ok((text, imported)),
-        Err(faults) => match faults.iter().find(|fault| fault.is_of_secret()) {
-            // The source's own, and not for us to write into a file that is passed on.
-            Some(secret) => {
-                let mend = "take it out, and give the scenario {{ secret.NAME }} in its place";
-                Err(refused(secret.what.clone(), mend))
-            }
-            None => Err(Refusal::Ours(faults)),
-        },
+        // Who runs it may allow that.
+        Err(faults) if faults.iter().all(is_in_clear) => {
+            let Some(Fault { what, mend, .. }) = faults.into_iter().next() else {
+                return Ok((text, imported));
+            };
+            imported.notes.push(Note { line: 1, text: format!("{what}; {mend}") });
+            Ok((text, imported))
+        }
+        Err(faults) => Err(refusal(faults)),
+    }
+}
+
+fn is_in_clear(fault: &Fault) -> bool {
+    fault.mend.contains("--secrets-in-clear")
+}
+
+/// Whose fault it is that a scenario does not compile.
+fn refusal(faults: Vec<Fault>) -> Refusal {
+    // The source's own, and not for us to write into a file that is passed on.
+    if let Some(secret) = faults.iter().find(|fault| fault.is_of_secret()) {
+        let mend = "take it out, and give the scenario {{ secret.NAME }} in its place";
+        return refused(secret.what.clone(), mend);
+    }
+    // What the language has and runs do not. The source may well be right, but nothing else may be wrong.
+    let is_to_come = |fault: &&Fault| fault.what.ends_with(" yet");
+    match faults.iter().find(is_to_come) {
+        Some(first) if faults.iter().all(|fault| is_to_come(&fault)) => {
+            refused(format!("in the scenario of this source, {}", first.what), &first.mend)
+        }
+        _ => Refusal::Ours(faults),
     }
 }
 
@@ -142,6 +164,32 @@ mod tests {
                 "response": {"status": 200, "headers": [], "content": {"mimeType": "text/html"}}}]}}"#,
             "get: /x",
         );
+    }
+
+    /// A recording has secrets, and its site may be in clear text.
+    #[test]
+    fn secrets_in_clear_text_are_told_and_no_fault() {
+        let har = r#"{"log": {"entries": [{"startedDateTime": "2024-01-01T00:00:00.000Z", "time": 1,
+            "request": {"method": "GET", "url": "http://h.test/x", "httpVersion": "HTTP/1.1",
+                        "headers": [{"name": "Authorization", "value": "Bearer x"}], "queryString": []},
+            "response": {"status": 200, "headers": [], "content": {"mimeType": "text/html"}}}]}}"#;
+        let (text, imported) = scenario(ImportFormat::Har, Order::AsWritten, har.as_bytes()).unwrap();
+        assert!(text.contains("{{ secret.AUTHORIZATION }}"), "{text}");
+        assert!(imported.notes.iter().any(|note| note.text.contains("--secrets-in-clear")), "{imported:?}");
+    }
+
+    #[test]
+    fn only_a_scenario_that_is_wrong_is_a_fault_of_ours() {
+        let check = |faults: &[&str], ours: bool| {
+            let at = file::Place { line: 3, column: 1 };
+            let fault = |what: &&str| Fault { at, what: (*what).to_owned(), mend: "leave it out".to_owned() };
+            let refusal = refusal(faults.iter().map(fault).collect());
+            assert_eq!(matches!(refusal, Refusal::Ours(_)), ours, "{refusal:?}");
+        };
+        check(&["a thing cannot be run yet"], false);
+        check(&["a thing cannot be run yet", "another cannot be had yet"], false);
+        check(&["a thing cannot be run yet", "there is no flow"], true);
+        check(&["there is no flow"], true);
     }
 
     #[test]

@@ -26,6 +26,7 @@ use std::os::fd::RawFd;
 use std::path::PathBuf;
 
 pub use filter::{Seal, seal};
+pub use privileges::forbid_dumps;
 pub use state::{Confinement, Seccomp, state_of, support};
 
 /// What the first stage must leave.

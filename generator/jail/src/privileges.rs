@@ -20,8 +20,6 @@ pub(crate) fn give_up(keep_user: bool) -> Result<Vec<Part>, JailError> {
     // No file with a set-user-ID bit or capabilities gives any back, and filters may be installed without privilege.
     rustix::thread::set_no_new_privs(true)
         .map_err(|errno| system("set no_new_privs", "Linux 3.5 has it", errno))?;
-    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })
-        .map_err(|errno| system("set the limit on core dumps", "let the process lower its limits", errno))?;
     empty_bounding_set();
     let identity = if keep_user {
         Part::off(
@@ -33,8 +31,7 @@ pub(crate) fn give_up(keep_user: bool) -> Result<Vec<Part>, JailError> {
     };
     empty_all_sets()?;
     // A change of user makes a process dumpable by the setting of the host, so this comes after it.
-    set_dumpable_behavior(DumpableBehavior::NotDumpable)
-        .map_err(|errno| system("forbid core dumps and tracing", "Linux 2.4 has it", errno))?;
+    forbid_dumps()?;
     let state = own_state()?;
     if !state.no_new_privs {
         return Err(JailError::Kept { left: "the way to new privileges" });
@@ -49,6 +46,18 @@ pub(crate) fn give_up(keep_user: bool) -> Result<Vec<Part>, JailError> {
         Part::on("no new privileges", "set".to_owned()),
         Part::on("core dumps", "off, as is tracing by the same user".to_owned()),
     ])
+}
+
+/// Keeps the memory of this process out of core dumps, also those that are piped to a program, and from being read or
+/// traced by the same user. Whatever it starts may have no core file either.
+///
+/// # Errors
+/// When the system refuses.
+pub fn forbid_dumps() -> Result<(), JailError> {
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })
+        .map_err(|errno| system("set the limit on core dumps", "let the process lower its limits", errno))?;
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .map_err(|errno| system("forbid core dumps and tracing", "Linux 2.4 has it", errno))
 }
 
 /// How this process stands now.

@@ -10,7 +10,7 @@ use brunt_tests::turn;
 
 use crate::{Folder, IO};
 
-const CANARY: &str = "canary-7Qz4mX9vT2kB";
+pub(crate) const CANARY: &str = "canary-7Qz4mX9vT2kB";
 /// Base64 of `me:` and the canary, as Basic authentication has it (RFC 7617).
 const BASIC: &str = "bWU6Y2FuYXJ5LTdRejRtWDl2VDJrQg==";
 const FORMATS: [&str; 6] = ["text", "json", "csv", "hgrm", "markdown", "junit"];
@@ -47,7 +47,7 @@ fn leaves(run: Brunt, folder: &Path) -> (Option<i32>, Vec<(String, String)>) {
 }
 
 #[track_caller]
-fn check_absent(leaves: &[(String, String)], run: &str) {
+pub(crate) fn check_absent(leaves: &[(String, String)], run: &str) {
     for (name, text) in leaves {
         for shown in [CANARY, BASIC, &CANARY[7..]] {
             assert!(!text.contains(shown), "{name} of {run} shows the secret\n{text}");

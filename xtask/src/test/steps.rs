@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use super::sources;
 use super::suites::{Step, Suite, Work};
 use super::tally::{Reader, Tally};
 use crate::cargo;
@@ -76,6 +77,7 @@ fn tell(command: &mut Command, environment: &Environment) -> Result<(), Failure>
     command.env("BRUNT_BIN", cargo::program_path("brunt", false)?);
     // Servers and network tools stand where an ordinary user's path does not look.
     command.env("PATH", target::search_path()?);
+    command.env(sources::VARIABLE, sources::folder()?);
     command.env("BRUNT_SKIP_LOG", &environment.skip_log);
     if environment.long {
         command.env("BRUNT_LONG", "1");

@@ -65,7 +65,7 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         name: "scenarios",
         about: "scenario files run by the command `brunt`: what is sent, what is made of the answers, and the examples",
-        tools: &[NGINX, NGHTTPD, APACHE, LIGHTTPD],
+        tools: &[NGINX, NGHTTPD, APACHE, LIGHTTPD, PIP],
         steps: &[BUILD_BRUNT, end_to_end(&["-p", "brunt-tests", "--test", "scenarios"])],
     },
     Suite {
@@ -129,6 +129,8 @@ const NFT: Tool = Tool { program: "nft", package: "nftables" };
 const SYSCTL: Tool = Tool { program: "sysctl", package: "procps" };
 /// Makes a command run on another network, its mounts untouched; and runs one as another user.
 const NSENTER: Tool = Tool { program: "nsenter", package: "util-linux" };
+/// Fetches sources of Python packages that tests read.
+const PIP: Tool = Tool { program: "pip3", package: "python3-pip" };
 const BUILD_BRUNT: Step =
     Step { name: "build brunt", work: Work::Build(&["build", "-p", "brunt-cli", "-p", "brunt-loader"]) };
 const HARNESS: Step = Step {

@@ -45,6 +45,8 @@ use crate::{output, terminal};
 
 /// Runs the load that the flags ask for and writes its report.
 pub(crate) fn run(flags: &RunFlags) -> Result<Exit, CommandError> {
+    // It reads secrets and keys.
+    brunt_jail::forbid_dumps().map_err(|error| CommandError::Configuration(error.to_string()))?;
     let outputs = outputs_or_text(&flags.output.output).map_err(CommandError::Usage)?;
     if flags.load.once {
         once::check_outputs(&outputs)?;

@@ -6,7 +6,7 @@
 
 use super::origins::Origins;
 use super::template::{Piece, literal};
-use super::{ImportError, Imported, Note, SOURCE_MAX, check_count, default_load, text_of};
+use super::{ImportError, Imported, Note, SOURCE_MAX, check_count, default_load, is_token, text_of};
 use crate::scenario::file::{
     Auth, Body, Entries, File, Flow, Part, PartContent, Place, Request, Step, Text, Version,
 };
@@ -157,9 +157,13 @@ impl Build {
             return Err(ImportError::new(at, format!("the body is in a file, {text:.60}"), mend));
         }
         match name {
+            "--request" if !is_token(&text) => {
+                let what = format!("'{text:.60}' is no method");
+                return Err(ImportError::new(at, what, "write one such as GET"));
+            }
             "--request" => command.method = Some(text),
             "--header" => match text.split_once(':') {
-                Some((name, value)) if !name.trim().is_empty() => {
+                Some((name, value)) if is_token(name.trim()) && !value.trim().contains(char::is_control) => {
                     command.headers.push((name.trim().to_owned().into(), literal(value.trim()).into()));
                 }
                 _ => {
@@ -202,6 +206,13 @@ impl Build {
         if command.urls.len() > URLS_MAX {
             let what = format!("a curl command has more than {URLS_MAX} URLs");
             return Err(ImportError::new(at, what, "write several commands"));
+        }
+        let of_query = command.get;
+        let bodies =
+            [command.json.is_some(), !command.form.is_empty(), !command.data.is_empty() && !of_query];
+        if bodies.into_iter().filter(|there| *there).count() > 1 - usize::from(of_query) {
+            let what = "a curl command has a body of several kinds, or one beside --get";
+            return Err(ImportError::new(at, what, "keep one of --data, --json and --form"));
         }
         let mut template =
             Request { headers: command.headers, total_timeout: command.timeout, ..Request::default() };
@@ -548,12 +559,16 @@ impl Shell<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::written::compiles;
     use super::*;
     use proptest::prelude::*;
 
     fn show(source: &str) -> String {
         let file = match import(source.as_bytes()) {
-            Ok(imported) => imported.file,
+            Ok(imported) => {
+                compiles(&imported);
+                imported.file
+            }
             Err(error) => return format!("{}:{} {}", error.line, error.column, error.what),
         };
         let mut out = vec![file.target.map(|target| target.value).unwrap_or_default()];
@@ -605,6 +620,30 @@ mod tests {
                 "https://a.test\nPOST /up part:a=Text(Located { value: \"b\", at: Place { line: 0, column: 0 } }) part:f=File(Located { value: \"x/y.png\", at: Place { line: 0, column: 0 } })",
             ),
             ("curl -H 'Accept:' --url https://a.test --max-time 2.5 -k -L --http2", "https://a.test\nGET /"),
+            (
+                "curl -L -k -u me:pw -F 'a={{b}}' -F 'c=<3' https://a.test/x",
+                "1:37 a part of a form is in a file",
+            ),
+            (
+                "curl -Lku 'me:p w' --data-urlencode '=a&b' --data-urlencode 'c d' a.test:8080/{x}?q",
+                "http://a.test:8080\nPOST /{x}?q Content-Type=application/x-www-form-urlencoded body:a%26b&c+d auth:me:p w",
+            ),
+            (
+                "curl --json '{}' -d a=b https://a.test",
+                "1:1 a curl command has a body of several kinds, or one beside --get",
+            ),
+            (
+                "curl -G --json '{}' https://a.test",
+                "1:1 a curl command has a body of several kinds, or one beside --get",
+            ),
+            (
+                "curl -G -d a=b -F a=b https://a.test",
+                "1:1 a curl command has a body of several kinds, or one beside --get",
+            ),
+            ("curl -H 'X;Y: z' a.test", "1:9 'X;Y: z' is no header"),
+            ("curl -H $'X: y\\nz' a.test", "1:9 'X: y\nz' is no header"),
+            ("curl -X 'G T' a.test", "1:9 'G T' is no method"),
+            ("curl http://:/", "1:6 this is a host that is no http:// or https:// URL"),
             ("curl https://a.test --proxy x", "1:21 the option --proxy of curl is not understood"),
             (
                 "curl https://a.test\ncurl -d @body.json https://a.test",
@@ -621,6 +660,24 @@ mod tests {
         }
     }
 
+    /// What people write and importers' own tests of words do not have.
+    #[test]
+    fn odd_commands_can_be_run() {
+        for source in [
+            "curl -F a=b -F a=c\\;type=x/y -F 'f=@d/é.png;filename=\"x.png\"' -H 'X: {{y}}' 'http://[::1]:8/a'",
+            "curl 'https://a.test/a b?c=\u{e9}&d={e}' https://a.test/y -d '{% raw %}'",
+            "curl -X DELETE -H 'Host: other' -H 'X_Y: z' https://a.test/x",
+            "curl -X M-SEARCH -m 0.5 --connect-timeout 3 --http2 --compressed https://a.test",
+            "curl -kL -u 'me' -b 'a=b; c={{d}}' -A '' https://me.test:65535/?",
+            "curl --json '[\"{{ pick(1, 2) }}\"]' -H 'content-type: application/vnd.a+json' https://a.test#top",
+            "curl -I -G -d a=b -d c https://a.test?x",
+            "curl --data-binary $'a\\n\\tb\\x00' https://a.test/%zz",
+        ] {
+            let imported = import(source.as_bytes()).unwrap_or_else(|error| panic!("{source}: {error}"));
+            assert!(compiles(&imported).is_some(), "{source}");
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -628,8 +685,9 @@ mod tests {
         fn any_text_has_an_answer(cut in 0usize..150, junk in "[ \\n'\"$\\\\@=;a-zA-Z:/-]{0,30}") {
             let source = "curl 'https://a.test/x' -H \"a: b\\\"\" -F 'f=@x;type=y' \\\n --data-urlencode $'a=\\u00e9' -sXPOST -m 3 --json '{}'";
             let (before, after) = source.split_at(cut.min(source.len()));
-            if let Err(error) = import(format!("{before}{junk}{after}").as_bytes()) {
-                prop_assert!(error.line >= 1 && error.column >= 1);
+            match import(format!("{before}{junk}{after}").as_bytes()) {
+                Ok(imported) => drop(compiles(&imported)),
+                Err(error) => prop_assert!(error.line >= 1 && error.column >= 1),
             }
         }
     }

@@ -331,6 +331,7 @@ fn started_ns(text: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::written::compiles;
     use super::*;
     use proptest::prelude::*;
 
@@ -362,6 +363,7 @@ mod tests {
     #[test]
     fn recordings_become_a_flow() {
         let imported = import(har().as_bytes()).unwrap();
+        compiles(&imported);
         let steps = imported.file.flows[0].1.steps.iter().map(|step| match &step.value {
             Step::Request(request) => {
                 let headers =
@@ -429,8 +431,9 @@ mod tests {
             let source = har();
             let from = cut.min(source.len());
             let to = (from + gone).min(source.len());
-            if let Err(error) = import(format!("{}{junk}{}", &source[..from], &source[to..]).as_bytes()) {
-                prop_assert!(error.line >= 1 && error.column >= 1);
+            match import(format!("{}{junk}{}", &source[..from], &source[to..]).as_bytes()) {
+                Ok(imported) => drop(compiles(&imported)),
+                Err(error) => prop_assert!(error.line >= 1 && error.column >= 1),
             }
         }
     }

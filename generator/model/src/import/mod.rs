@@ -14,6 +14,8 @@ mod origins;
 mod python;
 mod template;
 pub mod urls;
+#[cfg(test)]
+mod written;
 
 use std::fmt;
 
@@ -107,6 +109,11 @@ fn default_load() -> Load {
     let duration = Some(Nanos::from_secs(60));
     let shape = PhaseShape::Closed { from: 1, to: 1, duration, iterations: None };
     Load { phases: vec![Phase { shape, warmup: false }.into()], ..Load::default() }
+}
+
+/// Whether a text can be a method or the name of a header: tchar of RFC 9110 section 5.6.2.
+fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c))
 }
 
 /// Scheme, host and port of an absolute URL, and what follows; nothing if it is not absolute.

@@ -2,6 +2,7 @@
 
 use super::split_origin;
 use super::template::{Piece, identifier, render};
+use crate::plan::parse_url;
 use crate::scenario::file::{File, Request};
 
 /// More hosts than this in one test are a list, not a test; each lookup goes through all.
@@ -78,6 +79,7 @@ impl Origins {
             return Err("one host too many");
         }
         let host = split_origin(origin).and_then(|(origin, _)| origin.split_once("://"));
+        let host = host.filter(|_| parse_url(origin).is_ok());
         let Some((_, host)) = host else { return Err("a host that is no http:// or https:// URL") };
         let base = identifier(host);
         let mut name = base.clone();
@@ -106,6 +108,8 @@ mod tests {
             ("http://b.test:8080/y", Ok((Some("b_test_8080"), "/y"))),
             ("http://B.test:8080", Ok((Some("b_test_8080"), "/"))),
             ("ftp://c.test/", Err(())),
+            ("http://:/", Err(())),
+            ("http://a=b:c/", Err(())),
         ] {
             let got = origins.place(vec![Piece::Literal(url.into())]);
             let got = got.as_ref().map(|(target, url)| (target.as_deref(), url.as_str())).map_err(|_| ());

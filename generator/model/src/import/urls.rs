@@ -3,7 +3,9 @@
 
 use super::origins::Origins;
 use super::template::{Piece, literal};
-use super::{ImportError, Imported, Note, SOURCE_MAX, check_count, default_load, split_origin, text_of};
+use super::{
+    ImportError, Imported, Note, SOURCE_MAX, check_count, default_load, is_token, split_origin, text_of,
+};
 use crate::scenario::file::{File, Flow, Place, Request, Step};
 
 const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"];
@@ -107,18 +109,21 @@ fn request_line(text: &str) -> Option<(Option<&str>, &str)> {
 /// A name of tchar (RFC 9110 section 5.6.2) and a value.
 fn header(text: &str) -> Option<(&str, &str)> {
     let (name, value) = text.split_once(':')?;
-    let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
-    (!name.is_empty() && name.chars().all(token)).then(|| (name, value.trim()))
+    is_token(name).then(|| (name, value.trim()))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::written::compiles;
     use super::*;
     use proptest::prelude::*;
 
     fn show(source: &str, order: Order) -> String {
         let file = match import(source.as_bytes(), order) {
-            Ok(imported) => imported.file,
+            Ok(imported) => {
+                compiles(&imported);
+                imported.file
+            }
             Err(error) => return format!("{} {}", error.line, error.what),
         };
         let one = |step: &Step| match step {
@@ -173,6 +178,7 @@ mod tests {
             let source = paths.iter().map(|path| format!("http://a.test/{path}\n")).collect::<String>();
             let imported = import(source.as_bytes(), Order::AsWritten).unwrap();
             prop_assert_eq!(imported.file.flows[0].1.steps.len(), paths.len());
+            compiles(&imported);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::super::written::compiles;
 use super::*;
 use crate::scenario::file::{Auth, Body, Json, Request, Scalar, Text};
 
@@ -13,6 +14,7 @@ fn show(source: &str) -> String {
         Ok(imported) => imported,
         Err(error) => return format!("{}:{}: {}", i64::from(error.line) - 2, error.column, error.what),
     };
+    compiles(&imported);
     let file = imported.file;
     let mut lines = Vec::new();
     lines.extend((!file.on_start.is_empty()).then(|| format!("on_start: {}", steps(&file.on_start))));
@@ -304,7 +306,9 @@ fn loads_follow_weights_and_stages() {
         (format!("{one}{shape}"), "[]: 0..10 5.00 s, 10..10 5.00 s, 10..4 6.00 s, 4..4 4.00 s"),
         (one.to_owned(), "[]: 1..1 60.0 s"),
     ] {
-        let file = import(format!("{HEAD}{source}").as_bytes()).map(|imported| imported.file).unwrap();
+        let imported = import(format!("{HEAD}{source}").as_bytes()).unwrap();
+        compiles(&imported);
+        let file = imported.file;
         let loads = file.loads.iter().map(|(name, load)| {
             let phases = load.phases.iter().map(|phase| match &phase.value.shape {
                 crate::scenario::file::PhaseShape::Closed { from, to, duration, .. } => {
@@ -333,8 +337,9 @@ proptest! {
         let from = cut.min(source.len());
         let to = (from + gone).min(source.len());
         let mutated = format!("{HEAD}{}{junk}{}", &source[..from], &source[to..]);
-        if let Err(error) = import(mutated.as_bytes()) {
-            prop_assert!(error.line >= 1 && error.column >= 1 && !error.mend.is_empty());
+        match import(mutated.as_bytes()) {
+            Ok(imported) => drop(compiles(&imported)),
+            Err(error) => prop_assert!(error.line >= 1 && error.column >= 1 && !error.mend.is_empty()),
         }
     }
 }

@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 
+use super::super::written::compiles;
 use super::*;
 
 const DOCUMENT: &str = r##"{
@@ -37,7 +38,10 @@ const DOCUMENT: &str = r##"{
 
 fn show(source: &str) -> String {
     let file = match import(source.as_bytes()) {
-        Ok(imported) => imported.file,
+        Ok(imported) => {
+            compiles(&imported);
+            imported.file
+        }
         Err(error) => return format!("{}: {}", error.line, error.what),
     };
     let pairs = |entries: &[(Text, Text)]| {
@@ -138,8 +142,9 @@ proptest! {
         let from = cut.min(DOCUMENT.len());
         let to = (from + gone).min(DOCUMENT.len());
         let mutated = format!("{}{junk}{}", &DOCUMENT[..from], &DOCUMENT[to..]);
-        if let Err(error) = import(mutated.as_bytes()) {
-            prop_assert!(error.line >= 1 && error.column >= 1);
+        match import(mutated.as_bytes()) {
+            Ok(imported) => drop(compiles(&imported)),
+            Err(error) => prop_assert!(error.line >= 1 && error.column >= 1),
         }
     }
 }
