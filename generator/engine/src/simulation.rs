@@ -32,6 +32,7 @@ mod h2;
 mod pipelined;
 mod replay;
 mod retuned;
+mod same;
 mod stamped;
 
 const ONE: Share = Share { worker: 0, workers: 1, core: 0, cores: 1 };
@@ -79,6 +80,8 @@ struct Outcome {
     end: CoreEnd,
     seen: Seen,
     ended_at: u64,
+    /// What the network kept.
+    requests: Vec<Vec<u8>>,
 }
 
 /// Runs one core to its end and checks what must hold of every run.
@@ -125,6 +128,8 @@ fn simulate_with(seed: u64, plan: &Arc<Plan>, manners: Manners, pace: Pace, extr
     let mut core = CoreLoop::new(plan, share, pace, means, exchange, controls.clone());
     core.open_ahead();
     let t0 = world.borrow().now + 1_000_000;
+    // The wall clock of a run begins with it.
+    core.data.wall_at_zero_ns = -i64::try_from(t0).unwrap();
     core.clock.turn = extra.retuned.map(|(after, per_mille)| (t0 + after.0, per_mille));
     let end = core.run(t0);
 
@@ -144,9 +149,10 @@ fn simulate_with(seed: u64, plan: &Arc<Plan>, manners: Manners, pace: Pace, extr
     let latest = duration + plan.deadlines.drain.0 + 2 * crate::limits::SWEEP_NS;
     let ended_at = end.ended_at - t0;
     assert!(ended_at <= latest, "seed {seed}: ended {ended_at} ns after T0");
+    let requests = std::mem::take(&mut world.borrow_mut().kept);
     let world = world.borrow();
     let sent = world.sent.iter().map(|(at, call)| (at.saturating_sub(t0), *call)).collect();
-    Outcome { sent, stalled_ns, end, seen: world.seen, ended_at }
+    Outcome { sent, stalled_ns, end, seen: world.seen, ended_at, requests }
 }
 
 /// What a completed count may be, given what the network delivered.

@@ -38,6 +38,8 @@ pub(crate) struct Manners {
     pub(crate) request_bytes: usize,
     /// The first connection gets an answer without end, as fast as it is read.
     pub(crate) flooder: bool,
+    /// Answers set a cookie, whose value follows from the request; requests are kept.
+    pub(crate) sets_cookies: bool,
     /// The peer speaks HTTP/2, with manners of its own for each request; of those above only that of connects counts.
     pub(crate) two: Option<sim_h2::Manners>,
 }
@@ -56,6 +58,7 @@ impl Manners {
         twice: 0,
         request_bytes: 0,
         flooder: false,
+        sets_cookies: false,
         two: None,
     };
 }
@@ -123,6 +126,8 @@ pub(crate) struct World {
     pub(crate) seen: Seen,
     /// Requests that went out as they are, each time the same bytes: when, and the number of their call.
     pub(crate) sent: Vec<(u64, u16)>,
+    /// Each request as it was written, where [`Manners::sets_cookies`].
+    pub(crate) kept: Vec<Vec<u8>>,
 }
 
 impl World {
@@ -199,13 +204,15 @@ impl World {
             return b"220 smtp.example ESMTP\r\n".to_vec();
         }
         let body = vec![b'x'; usize::try_from(self.random() % 500).unwrap_or(0)];
-        let connection = if close { "Connection: close\r\n" } else { "" };
+        let mut fields = if close { "Connection: close\r\n" } else { "" }.to_owned();
+        if let Some(request) = self.kept.last() {
+            fields.push_str(&format!("Set-Cookie: seen={:x}\r\n", digest(request)));
+        }
         if self.chance(500) {
-            let head = format!("HTTP/1.1 200 OK\r\n{connection}Content-Length: {}\r\n\r\n", body.len());
+            let head = format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: {}\r\n\r\n", body.len());
             return [head.as_bytes(), &body].concat();
         }
-        let mut bytes =
-            format!("HTTP/1.1 200 OK\r\n{connection}Transfer-Encoding: chunked\r\n\r\n").into_bytes();
+        let mut bytes = format!("HTTP/1.1 200 OK\r\n{fields}Transfer-Encoding: chunked\r\n\r\n").into_bytes();
         for chunk in body.chunks(70) {
             bytes.extend_from_slice(format!("{:x};n=v\r\n", chunk.len()).as_bytes());
             bytes.extend_from_slice(chunk);
@@ -214,6 +221,12 @@ impl World {
         bytes.extend_from_slice(b"0\r\nTrailer: t\r\n\r\n");
         bytes
     }
+}
+
+/// FNV-1a (draft-eastlake-fnv).
+fn digest(bytes: &[u8]) -> u64 {
+    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, step)
 }
 
 /// Simulated time; each reading takes some.
@@ -291,6 +304,7 @@ pub(crate) fn network(seed: u64, manners: Manners, connections: usize) -> (Sim, 
         agenda: BTreeMap::new(),
         seen: Seen::default(),
         sent: Vec::new(),
+        kept: Vec::new(),
     };
     let world = Rc::new(RefCell::new(world));
     let lines = std::iter::repeat_with(Line::default).take(connections).collect();
@@ -448,6 +462,9 @@ impl Driver for Sim {
         }
         if let Some(kernel) = &self.kernel {
             kernel.borrow_mut().left(conn, on_wire, &written, world.now);
+        }
+        if world.manners.sets_cookies {
+            world.kept.push(written.clone());
         }
         let Some(peer) = &mut line.peer else {
             let requests = line.requests_in(&written, world.manners.request_bytes);
