@@ -206,7 +206,7 @@ impl World {
         let body = vec![b'x'; usize::try_from(self.random() % 500).unwrap_or(0)];
         let mut fields = if close { "Connection: close\r\n" } else { "" }.to_owned();
         if let Some(request) = self.kept.last() {
-            fields.push_str(&format!("Set-Cookie: seen={:x}\r\n", digest(request)));
+            fields.push_str(&format!("Set-Cookie: seen={:x}; Path=/\r\n", digest(request)));
         }
         if self.chance(500) {
             let head = format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: {}\r\n\r\n", body.len());
