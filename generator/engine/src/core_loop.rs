@@ -172,7 +172,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
     ) -> Self {
         let layout = Layout::of(plan, homes_of(plan, share));
         let (connections, lanes) = (layout.connections(), layout.lanes());
-        let (worker, core, names) = (share.worker, share.core, plan.request_names().len());
+        let (worker, core, names) = (share.worker, exchange.seat, plan.request_names().len());
         let settings = Settings::new(plan, share, pace);
         let Means { driver, clock, tls, timing, late_reads, data } = means;
         let place = || Conn::new(Link::new(settings.protocol));

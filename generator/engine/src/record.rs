@@ -16,6 +16,8 @@ const LAST_SEEN_WITHIN: Duration = Duration::from_millis(500);
 
 /// The recorder's ends of the two channels of one core.
 pub(crate) struct Exchange {
+    /// Which it is of all cores of the run.
+    pub(crate) seat: u32,
     pub(crate) filled: SyncSender<Box<Snapshot>>,
     pub(crate) returned: Receiver<Box<Snapshot>>,
     /// Some core of this run has connected.

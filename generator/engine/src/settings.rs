@@ -96,6 +96,8 @@ impl Settings {
             }
             Load::Closed { connections, .. } => share.of(u64::from(connections)),
             Load::Open { warm_connections, .. } => share.of(u64::from(warm_connections)),
+            // Each core has one of them.
+            Load::Several(_) => 0,
         };
         Self {
             connect_ns: plan.deadlines.connect.0,
@@ -188,6 +190,8 @@ pub(crate) fn work_of(plan: &Plan, share: Share, pace: Pace) -> Work {
             number: offset,
             stride,
         },
+        // Each core has one of them.
+        Load::Several(_) => Work::Closed { remaining: 0, number: offset, stride },
         Load::Open { schedule, max_backlog, .. } => {
             let pacer = Pacer::new(schedule.slots(offset, stride), pace);
             let max_backlog = usize::try_from(share.of(u64::from(*max_backlog))).unwrap_or(usize::MAX);

@@ -27,6 +27,8 @@ pub(crate) struct Memory {
     pub(crate) rows: Box<[u64]>,
     pub(crate) iteration: u64,
     pub(crate) user: u64,
+    /// Its number among the users of all loads.
+    pub(crate) known_as: u64,
     pub(crate) cookies: Jar,
     /// What the server asked for by Digest authentication.
     pub(crate) challenged: Option<Box<Challenged>>,
@@ -78,7 +80,7 @@ impl Sight for View<'_> {
     }
 
     fn user(&self) -> u64 {
-        self.memory.user
+        self.memory.known_as
     }
 
     fn answer(&self) -> Option<&dyn Answer> {

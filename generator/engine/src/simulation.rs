@@ -121,7 +121,7 @@ fn simulate_with(seed: u64, plan: &Arc<Plan>, manners: Manners, pace: Pace, extr
         back.send(Box::new(Snapshot::blank(0, 0, names))).unwrap();
     }
     drop(back); // Nobody acknowledges the last snapshot here.
-    let exchange = Exchange { filled, returned, reached: Arc::default() };
+    let exchange = Exchange { seat: 0, filled, returned, reached: Arc::default() };
     let controls = Controls::default();
     let clock = retuned::DialClock { clock, turn: None, dial: controls.dial.clone() };
     let means = Means { driver, clock, tls, timing, late_reads: extra.late_reads, data: Data::default() };

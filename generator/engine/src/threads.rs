@@ -71,7 +71,7 @@ pub(crate) fn run(
     controls: &Controls,
     on_event: &mut dyn FnMut(Event<'_>),
 ) -> Result<Finished, EngineError> {
-    let cores = parts.cores.len();
+    let cores = plan.assignments(parts.cores.len()).len();
     let start = Arc::new(Start {
         gate: Barrier::new(cores + 1),
         t0: AtomicU64::new(0),
@@ -196,16 +196,20 @@ fn spawn(
     start: &Arc<Start>,
     filled: &SyncSender<Box<Snapshot>>,
 ) -> Result<(Vec<CoreThread>, Returns), EngineError> {
-    let shares = Share::of_one_worker(u32::try_from(parts.cores.len()).unwrap_or(u32::MAX));
+    let plans: Vec<_> = plan.parts().into_iter().map(Arc::new).collect();
+    let assignments = plan.assignments(parts.cores.len());
     // All of them before the first thread, which could not be called back.
-    let setups: Vec<_> = parts.cores.iter().map(|_| tls_setup(plan, parts)).collect::<Result<_, _>>()?;
+    let setups: Vec<_> = assignments.iter().map(|_| tls_setup(plan, parts)).collect::<Result<_, _>>()?;
     let (mut threads, mut returns) = (Vec::new(), Vec::new());
     let reached = Arc::new(AtomicBool::new(false));
     let mut first = 0;
-    for ((share, &core), tls) in shares.zip(&parts.cores).zip(setups) {
+    for (seat, ((assigned, &core), tls)) in
+        (0..).zip(assignments.iter().zip(parts.cores.iter().cycle()).zip(setups))
+    {
+        let (plan, share) = (&plans[assigned.part], assigned.share);
         let (back, returned) = sync_channel(SNAPSHOTS);
         for _ in 1..SNAPSHOTS {
-            let spare = Box::new(Snapshot::blank(share.worker, share.core, plan.request_names().len()));
+            let spare = Box::new(Snapshot::blank(share.worker, seat, plan.request_names().len()));
             // The channel was made with room for all of them.
             let _ = back.try_send(spare);
         }
@@ -223,7 +227,7 @@ fn spawn(
             timing,
             late_reads: parts.late_reads,
             data: parts.data.clone(),
-            exchange: Exchange { filled: filled.clone(), returned, reached: reached.clone() },
+            exchange: Exchange { seat, filled: filled.clone(), returned, reached: reached.clone() },
             controls: controls.clone(),
             start: start.clone(),
         };
@@ -278,7 +282,7 @@ impl Seat {
     fn sit(self) -> Result<CoreEnd, EngineError> {
         let turnstile = Turnstile { start: self.start.clone(), passed: 0 };
         let id = rustix::thread::gettid().as_raw_nonzero().get();
-        self.start.threads[self.share.core as usize].store(id, Ordering::Relaxed);
+        self.start.threads[self.exchange.seat as usize].store(id, Ordering::Relaxed);
         if !core_affinity::set_for_current(core_affinity::CoreId { id: self.core.0 as usize }) {
             return Err(EngineError::Pin(self.core.0));
         }

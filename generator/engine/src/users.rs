@@ -92,7 +92,7 @@ pub(crate) struct User {
 }
 
 impl User {
-    fn new(script: &Script, number: u64) -> Self {
+    fn new(script: &Script, number: u64, (apart, first): (u64, u64)) -> Self {
         Self {
             state: State::Idle,
             until: 0,
@@ -109,7 +109,7 @@ impl User {
             began: 0,
             counters: [0; LOOPS_MAX],
             random: Random::new(0, 0),
-            memory: Memory { user: number, ..Memory::new(script) },
+            memory: Memory { user: number, known_as: number * apart + first, ..Memory::new(script) },
             base: Box::default(),
         }
     }
@@ -118,7 +118,7 @@ impl User {
     fn take_rows(&mut self, script: &Script, seed: u64, iteration: u64) -> bool {
         for (feeder, plan) in script.feeders.iter().enumerate() {
             let index = u16::try_from(feeder).unwrap_or(u16::MAX);
-            let (rows, user) = (plan.table.rows(), self.memory.user);
+            let (rows, user) = (plan.table.rows(), self.memory.known_as);
             match row_of(plan.pick, plan.on_end, rows, seed, index, iteration, user) {
                 Some(row) => self.memory.rows[feeder] = row,
                 None => return false,
@@ -165,6 +165,8 @@ pub(crate) struct Users {
     weights: Vec<u64>,
     /// Iterations take the flows in their order.
     in_order: bool,
+    /// As [`Plan::numbered`].
+    numbered: (u64, u64),
     /// Of a replay: by the number of an arrival, its flow.
     picks: Option<Arc<[u16]>>,
 }
@@ -176,7 +178,7 @@ impl Users {
         let all: Vec<_> = if script.is_single() {
             Vec::new()
         } else {
-            numbers.map(|number| User::new(script, number)).collect()
+            numbers.map(|number| User::new(script, number, plan.numbered)).collect()
         };
         let mut sum = 0;
         let weights = script.flows.iter().map(|flow| {
@@ -195,6 +197,7 @@ impl Users {
             weights: weights.collect(),
             in_order: script.once,
             picks: plan.load.picks().cloned(),
+            numbered: plan.numbered,
         }
     }
 
@@ -274,6 +277,7 @@ impl Users {
         let user = &mut self.all[self.layout.user(lane)];
         user.memory.forget(&self.beginning);
         user.memory.user = number;
+        user.memory.known_as = number.saturating_mul(self.numbered.0).saturating_add(self.numbered.1);
         user.started = false;
     }
 

@@ -5,6 +5,7 @@ mod limits;
 mod once;
 mod quick;
 mod replay;
+mod several;
 mod targets;
 
 use std::net::{IpAddr, SocketAddr};
@@ -15,6 +16,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use url::Url;
 
+pub use self::several::{Assignment, LOADS_MAX, LoadPart};
 use crate::expr::Value;
 use crate::limit::{Catalogue, PlannedLimit};
 use crate::request::{REQUEST_HEAD_MAX, Request, hex};
@@ -109,6 +111,8 @@ pub enum Load {
         #[serde(serialize_with = "replay::digest_of_picks", skip_serializing_if = "Option::is_none")]
         picks: Option<Arc<[u16]>>,
     },
+    /// At the same time; the run ends with the last of them.
+    Several(Vec<LoadPart>),
 }
 
 /// When the users of a closed load are there, and what each of them does at most.
@@ -124,33 +128,66 @@ impl Load {
     #[must_use]
     pub fn duration(&self) -> Option<Nanos> {
         match self {
+            // The longest; without an end where one of them has none.
+            Self::Several(parts) => parts
+                .iter()
+                .map(|part| part.load.duration())
+                .try_fold(Nanos::ZERO, |most, each| Some(most.max(each?))),
             Self::Closed { duration, .. } => *duration,
             Self::Open { schedule, .. } => Some(schedule.expected().1),
         }
     }
 
+    /// Some arrivals come when the schedule says so.
     #[must_use]
-    pub const fn is_open(&self) -> bool {
-        matches!(self, Self::Open { .. })
+    pub fn is_open(&self) -> bool {
+        match self {
+            Self::Closed { .. } => false,
+            Self::Open { .. } => true,
+            Self::Several(parts) => parts.iter().any(|part| part.load.is_open()),
+        }
     }
 
     /// Connections that may be open at once, over all cores.
     #[must_use]
-    pub const fn max_connections(&self) -> u32 {
+    pub fn max_connections(&self) -> u32 {
         match self {
             Self::Closed { connections, .. } => *connections,
             Self::Open { max_connections, .. } => *max_connections,
+            Self::Several(parts) => {
+                parts.iter().fold(0, |sum, part| part.load.max_connections().saturating_add(sum))
+            }
         }
     }
 
-    /// The rate wanted over the whole of an open load.
+    /// The rate wanted over the whole of an open load, and of several that are all open.
     #[must_use]
     pub fn target_rate(&self) -> Option<f64> {
+        let (slots, end) = self.expected()?;
+        (end.0 > 0).then(|| slots as f64 / end.as_secs_f64())
+    }
+
+    /// The number of slots of an open load, and when the last of them is over.
+    #[must_use]
+    pub fn expected(&self) -> Option<(u64, Nanos)> {
         match self {
             Self::Closed { .. } => None,
-            Self::Open { schedule, .. } => {
-                let (slots, end) = schedule.expected();
-                (end.0 > 0).then(|| slots as f64 / end.as_secs_f64())
+            Self::Open { schedule, .. } => Some(schedule.expected()),
+            Self::Several(parts) => parts.iter().try_fold((0, Nanos::ZERO), |(sum, most), part| {
+                let (slots, end) = part.load.expected()?;
+                Some((slots.saturating_add(sum), most.max(end)))
+            }),
+        }
+    }
+
+    /// The rate of an open load at a time after T0.
+    #[must_use]
+    pub fn rate_at(&self, time: Nanos) -> Option<f64> {
+        match self {
+            Self::Closed { .. } => None,
+            Self::Open { schedule, .. } => Some(schedule.rate_at(time).as_per_second()),
+            Self::Several(parts) => {
+                parts.iter().try_fold(0.0, |sum, part| Some(part.load.rate_at(time)? + sum))
             }
         }
     }
@@ -251,6 +288,9 @@ pub struct Plan {
     /// A slot sent later than this is late.
     pub late_over: Nanos,
     pub seed: u64,
+    /// Users of several loads have numbers so far apart, from this one on, so that no two have the same.
+    #[serde(skip)]
+    pub numbered: (u64, u64),
     /// The default stands where there is none.
     pub limits: Vec<PlannedLimit>,
 }
@@ -388,10 +428,6 @@ pub fn compile(scenario: &Scenario, inputs: &Inputs) -> Result<Plan, PlanError> 
     if load.duration().is_some_and(|duration| warmup >= duration) && warmup > Nanos::ZERO {
         return Err(PlanError::WarmupTooLong(warmup));
     }
-    let gap = match &load {
-        Load::Closed { .. } => Nanos::ZERO,
-        Load::Open { schedule, .. } => schedule.widest_gap(),
-    };
     let interval = interval(load.duration());
     let is_load = scenario.script.as_ref().is_none_or(|source| source.lifecycle == Lifecycle::Load);
     let limits = match &scenario.limits[..] {
@@ -415,7 +451,8 @@ pub fn compile(scenario: &Scenario, inputs: &Inputs) -> Result<Plan, PlanError> 
         script,
         protocol,
         interval,
-        late_over: gap.max(LATE_AT_LEAST),
+        late_over: late_over(&load),
+        numbered: (1, 0),
         load,
         keep_alive: scenario.http.keep_alive,
         deadlines,
@@ -545,6 +582,15 @@ fn closed(spec: &LoadSpec) -> Result<Load, PlanError> {
     let duration =
         if spec.requests.is_none() { Some(spec.duration.unwrap_or(DURATION)) } else { spec.duration };
     Ok(Load::Closed { connections, requests: spec.requests, duration, shape: None })
+}
+
+/// A slot may be as late as the next one is away.
+fn late_over(load: &Load) -> Nanos {
+    let gap = match load {
+        Load::Open { schedule, .. } => schedule.widest_gap(),
+        Load::Closed { .. } | Load::Several(_) => Nanos::ZERO,
+    };
+    gap.max(LATE_AT_LEAST)
 }
 
 fn deadlines(scenario: &Scenario) -> Result<Deadlines, PlanError> {

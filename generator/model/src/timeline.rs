@@ -4,7 +4,6 @@
 use serde::{Deserialize, Serialize};
 
 use crate::plan::{Load, Plan, TIMELINE_ROWS_MAX};
-use crate::schedule::Schedule;
 use crate::snapshot::{Snapshot, Stats};
 use crate::tempo::{RATE_CHANGES_MAX, RateChange, Tempo};
 use crate::units::Nanos;
@@ -85,12 +84,11 @@ impl Timeline {
         }
     }
 
-    /// The rate that the schedule wants at a time after T0.
-    fn target_at(&self, schedule: &Schedule, time: Nanos) -> f64 {
+    /// The rate that an open load wants at a time after T0.
+    fn target_at(&self, time: Nanos) -> Option<f64> {
         let after = self.tempos.partition_point(|tempo| tempo.since() <= time);
         let tempo = self.tempos[..after].last().copied().unwrap_or_default();
-        let scheduled = tempo.scheduled_at(time).min(schedule.duration());
-        schedule.rate_at(scheduled).as_per_second() * tempo.share()
+        Some(self.load.rate_at(tempo.scheduled_at(time))? * tempo.share())
     }
 
     /// Adds a snapshot to its tick; returns the tick that this closed, if it did.
@@ -142,13 +140,8 @@ impl Timeline {
     fn row(&self, open: &OpenTick) -> Row {
         let all = open.stats.all_requests();
         let response = all.response();
-        let target = match &self.load {
-            Load::Closed { .. } => None,
-            Load::Open { schedule, .. } => {
-                let bounds = [open.tick, open.tick + 1].map(|tick| Nanos(tick * self.interval.0));
-                Some(self.target_at(schedule, Nanos(u64::midpoint(bounds[0].0, bounds[1].0))))
-            }
-        };
+        let bounds = [open.tick, open.tick + 1].map(|tick| Nanos(tick * self.interval.0));
+        let target = self.target_at(Nanos(u64::midpoint(bounds[0].0, bounds[1].0)));
         Row {
             tick: open.tick,
             target,

@@ -71,11 +71,15 @@ fn check_wrong(measured: &Measured, log: &[Access]) {
 /// The server asked once for each nonce that was then used, and each was counted from 1 up without a gap.
 #[track_caller]
 fn check_digest(log: &[Access], nonces: u64) {
-    let mut counts: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
+    // Users that are asked in the same microsecond are given the same nonce.
+    let mut counts: BTreeMap<(&str, &str), Vec<u32>> = BTreeMap::new();
     for line in log.iter().filter(|line| line.status == 200) {
         assert_eq!(line.user, USER, "{line:?}");
         let count = u32::from_str_radix(line.parameter("nc"), 16);
-        counts.entry(line.parameter("nonce")).or_default().push(count.expect("a count in hexadecimal"));
+        counts
+            .entry((line.parameter("nonce"), line.parameter("cnonce")))
+            .or_default()
+            .push(count.expect("a count in hexadecimal"));
     }
     for counts in counts.values_mut() {
         counts.sort_unstable();

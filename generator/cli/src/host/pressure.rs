@@ -3,6 +3,8 @@
 //!
 //! The engine may be another process, so all of it is read from outside, by its process and thread ids.
 
+use std::collections::BTreeSet;
+
 use brunt_model::units::{CoreId, Nanos};
 use brunt_model::verdict::HostPressure;
 
@@ -55,7 +57,8 @@ impl PressureGauge {
         let groups = CpuGroups::of_this_process();
         let throttled = groups.throttled();
         Self {
-            cores: cores.to_vec(),
+            // Several loads may share one.
+            cores: cores.iter().copied().collect::<BTreeSet<_>>().into_iter().collect(),
             groups,
             times: cpu::times(),
             throttled,

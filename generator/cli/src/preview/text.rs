@@ -16,10 +16,19 @@ pub(super) fn render(preview: &Preview, protocol: &str) -> String {
         page.row("", &format!("{}  {}", clean(url), clean(name)));
     }
     page.row("addresses", &clean(&preview.endpoints.join(", ")));
-    page.row("load", &preview.load.words);
-    expected(&mut page, preview);
-    page.text.push('\n');
-    page.text.push_str(&drawn(&preview.load));
+    let loads: Vec<_> = std::iter::once(&preview.load).chain(&preview.beside).collect();
+    for (index, load) in loads.iter().enumerate() {
+        let name = if load.name.is_empty() { String::new() } else { format!("{}: ", clean(&load.name)) };
+        page.row(["load", ""][index.min(1)], &format!("{name}{}", load.words));
+    }
+    expected(&mut page, preview, &loads);
+    for load in &loads {
+        page.text.push('\n');
+        if !load.name.is_empty() {
+            page.text.push_str(&format!("{}\n", clean(&load.name)));
+        }
+        page.text.push_str(&drawn(load));
+    }
     page.text.push('\n');
     flows(&mut page, &preview.flows);
     if preview.on_start.value > 0.0 {
@@ -28,7 +37,9 @@ pub(super) fn render(preview: &Preview, protocol: &str) -> String {
     if preview.on_stop.value > 0.0 {
         page.row("on stop", &format!("{} a user", requests(preview.on_stop)));
     }
-    page.row("connections", &connections(&preview.load));
+    for (index, load) in loads.iter().enumerate() {
+        page.row(["connections", ""][index.min(1)], &connections(load));
+    }
     page.row("upload", &upload(preview));
     if preview.warmup_ns > Nanos::ZERO {
         page.row("warm-up", &format!("{}, not measured", spoken_duration(preview.warmup_ns)));
@@ -52,11 +63,12 @@ impl Page {
     }
 }
 
-fn expected(page: &mut Page, preview: &Preview) {
-    let iterations = preview.load.iterations.map(|count| format!("{count} iterations"));
-    let arrivals = preview.load.arrivals.map(|arrivals| format!("{} arrivals", number(arrivals)));
-    let requests = preview.requests.map(requests);
-    let parts: Vec<_> = [arrivals, iterations, requests].into_iter().flatten().collect();
+fn expected(page: &mut Page, preview: &Preview, loads: &[&LoadPreview]) {
+    let of_load = |load: &&LoadPreview| {
+        let iterations = load.iterations.map(|count| format!("{count} iterations"));
+        load.arrivals.map(|arrivals| format!("{} arrivals", number(arrivals))).or(iterations)
+    };
+    let parts: Vec<_> = loads.iter().filter_map(of_load).chain(preview.requests.map(requests)).collect();
     if parts.is_empty() {
         page.row("expected", "as many requests as answers come");
     } else {
@@ -76,7 +88,11 @@ fn drawn(load: &LoadPreview) -> String {
 }
 
 fn flows(page: &mut Page, flows: &[FlowPreview]) {
-    let names: Vec<_> = flows.iter().map(|flow| clean(&flow.name)).collect();
+    let full = |flow: &FlowPreview| match flow.load.as_str() {
+        "" => clean(&flow.name).into_owned(),
+        load => format!("{} of {}", clean(&flow.name), clean(load)),
+    };
+    let names: Vec<_> = flows.iter().map(full).collect();
     let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
     for (index, (flow, name)) in flows.iter().zip(&names).enumerate() {
         let (share, requests) = (flow.share * 100.0, requests(flow.requests));

@@ -18,6 +18,8 @@ mod target;
 pub(crate) mod tls;
 mod watch;
 
+use std::collections::BTreeSet;
+
 use brunt_engine::sight::Data;
 use brunt_engine::{Controls, Finished, Parts, Stop};
 use brunt_model::plan::{Endpoint, Inputs, Plan};
@@ -230,7 +232,7 @@ fn judge(
         errors_samples: samples::shown(observed.samples, plan.request_names(), redactor),
         broken: observed.broken,
         rate_changes: observed.rate_changes,
-        cores: u32::try_from(parts.cores.len()).unwrap_or(u32::MAX),
+        cores: u32::try_from(parts.cores.iter().collect::<BTreeSet<_>>().len()).unwrap_or(u32::MAX),
         busy_for: observed.busy_for,
         busiest: observed.busiest,
         host,

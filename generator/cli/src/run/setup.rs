@@ -54,6 +54,7 @@ pub(crate) fn prepare(
     let mut plan = plan::compile(&scenario, inputs).map_err(CommandError::Plan)?;
     let sight = look(&plan.load, flags);
     let cores = choose_cores(&plan.load, flags.cores.as_ref(), &cpu::allowed(), &sight.idle)?;
+    let cores = seated(&plan, &cores);
     if let Some(connections) = fit_open_files(&scenario, &plan, cores.len())? {
         notices.push(format!(
             "note: the limit on open files allows {connections} connections; that is the cap of this run"
@@ -128,13 +129,20 @@ fn choose_cores(
 }
 
 /// A core without a connection could not send its part of the requests.
-const fn cores_with_work(load: &Load) -> usize {
+fn cores_with_work(load: &Load) -> usize {
     load.max_connections() as usize
+}
+
+/// A core for each thread: several loads have one each, though there be fewer cores.
+fn seated(plan: &Plan, cores: &[CoreId]) -> Vec<CoreId> {
+    let threads = plan.assignments(cores.len()).len();
+    cores.iter().copied().cycle().take(threads).collect()
 }
 
 fn cores_needed(load: &Load) -> usize {
     let by_connections = |connections: u32| connections.div_ceil(CONNECTIONS_PER_CORE).max(1) as usize;
     match load {
+        Load::Several(parts) => parts.iter().map(|part| cores_needed(&part.load)).sum(),
         Load::Closed { connections, .. } => by_connections(*connections),
         Load::Open { warm_connections, .. } => {
             let mut cores = by_connections(*warm_connections);

@@ -3,16 +3,17 @@
 use url::Url;
 
 use super::{
-    BACKLOG_MAX, CONNECTIONS_MAX, DURATION_MAX, Inputs, Load, PlanError, TARGETS_MAX, parse_url, replay,
+    BACKLOG_MAX, CONNECTIONS_MAX, DURATION_MAX, Inputs, LOADS_MAX, Load, LoadPart, PlanError, TARGETS_MAX,
+    parse_url, replay,
 };
 use crate::replay::Logs;
 use crate::scenario::file::{
-    self, FAULTS_MAX, Fault, File, Iterations, LimitSpec, Located, Phase, PhaseShape, Place,
+    self, FAULTS_MAX, Fault, File, Iterations, LimitSpec, Located, Phase, PhaseShape, Place, nearest,
 };
 use crate::scenario::{HttpVersion, Lifecycle, LoadSpec, Scenario, ScriptSource};
 use crate::schedule::{Arrivals, STEPS_MAX, Schedule, Shape};
-use crate::script::Script;
 use crate::script::compile::{Files, Frame, compile};
+use crate::script::{Flow, Script};
 use crate::units::{Nanos, Rate};
 use crate::users::Users;
 
@@ -63,7 +64,7 @@ pub(super) fn of_file(
     let script = compile_all(&file, frame, &inputs.files);
     let load = match source.lifecycle {
         Lifecycle::Load if names_a_load => Ok(None),
-        Lifecycle::Load => load(&file, &scenario.load, scenario.seed, &logs),
+        Lifecycle::Load => load(&file, &scenario.load, scenario.seed, &logs, script.as_ref().ok()),
         Lifecycle::Setup | Lifecycle::Teardown => Ok(Some((ONE_USER, Nanos::ZERO))),
     };
     let limits = if source.lifecycle == Lifecycle::Load { file.limits } else { Vec::new() };
@@ -114,30 +115,63 @@ fn others(file: &File) -> Result<Vec<(String, Url)>, Vec<Fault>> {
     if faults.is_empty() { Ok(targets) } else { Err(faults) }
 }
 
-/// The file's load, and how long its warm-up is.
-fn load(file: &File, spec: &LoadSpec, seed: u64, logs: &Logs) -> Result<Option<(Load, Nanos)>, Vec<Fault>> {
-    let load = match &file.loads[..] {
-        [] => return Ok(None),
-        [(_, load)] => load,
-        [_, (name, _), ..] => {
-            return Err(vec![fault(
-                name.at,
-                "several loads in parallel cannot be run yet",
-                "keep one of them",
-            )]);
-        }
-    };
-    let mut faults = Vec::new();
-    if let Some(flow) = load.flows.first() {
-        faults.push(fault(
-            flow.at,
-            "a load for some flows only cannot be run yet",
-            "give flows weights instead",
-        ));
+/// The file's load, and how long its warm-up is: that of several is the longest.
+fn load(
+    file: &File,
+    spec: &LoadSpec,
+    seed: u64,
+    logs: &Logs,
+    script: Option<&Script>,
+) -> Result<Option<(Load, Nanos)>, Vec<Fault>> {
+    if let Some((name, _)) = file.loads.get(LOADS_MAX) {
+        let what = format!("there are more than {LOADS_MAX} loads");
+        return Err(vec![fault(name.at, what, "put some of them into another scenario")]);
     }
+    let (mut parts, mut longest, mut faults) = (Vec::new(), Nanos::ZERO, Vec::new());
+    for (name, load) in &file.loads {
+        let (made, warmup) = one(load, spec, seed, logs, &mut faults);
+        longest = longest.max(warmup);
+        let weights = weights(file, load, script.map_or(&[], |script| &script.flows[..]), &mut faults);
+        let has_flow = weights.iter().any(|weight| *weight > 0) || made.picks().is_some();
+        if faults.is_empty() && !has_flow && script.is_some() {
+            let at = load.phases.first().map_or(name.at, |phase| phase.at);
+            faults.push(fault(at, "this load has no flow to run", "give one of its flows a weight above 0"));
+        }
+        parts.push(LoadPart { name: name.value.clone(), load: made, weights });
+    }
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+    let is_plain = file.loads.iter().all(|(_, load)| load.flows.is_empty());
+    Ok(match (parts.pop(), parts.is_empty()) {
+        (None, _) => None,
+        (Some(part), true) if is_plain => Some((part.load, longest)),
+        (Some(part), _) => {
+            parts.push(part);
+            Some((Load::Several(parts), longest))
+        }
+    })
+}
+
+/// How often a load takes each flow of the script.
+fn weights(file: &File, load: &file::Load, flows: &[Flow], faults: &mut Vec<Fault>) -> Vec<u32> {
+    for name in &load.flows {
+        if !file.flows.iter().any(|(flow, _)| flow.value == name.value) {
+            let near = nearest(&name.value, file.flows.iter().map(|(flow, _)| flow.value.as_str()));
+            let mend = near
+                .map_or_else(|| "add it under `flows:`".to_owned(), |near| format!("did you mean '{near}'?"));
+            faults.push(fault(name.at, format!("there is no flow '{}'", name.value), mend));
+        }
+    }
+    let is_its = |flow: &Flow| load.flows.is_empty() || load.flows.iter().any(|name| name.value == flow.name);
+    flows.iter().map(|flow| if is_its(flow) { flow.weight } else { 0 }).collect()
+}
+
+/// One load of the file, and how long its warm-up is.
+fn one(load: &file::Load, spec: &LoadSpec, seed: u64, logs: &Logs, faults: &mut Vec<Fault>) -> (Load, Nanos) {
     let at = load.phases.first().map_or(Place::default(), |phase| phase.at);
     faults.extend(replay::beside(load));
-    let warmup = warmup(&load.phases, logs, &mut faults);
+    let warmup = warmup(&load.phases, logs, faults);
     let is_closed = |phase: &Located<Phase>| matches!(phase.value.shape, PhaseShape::Closed { .. });
     let is_open =
         |phase: &Located<Phase>| !is_closed(phase) && !matches!(phase.value.shape, PhaseShape::Pause(_));
@@ -147,9 +181,9 @@ fn load(file: &File, spec: &LoadSpec, seed: u64, logs: &Logs) -> Result<Option<(
         faults.push(fault(closed.at, "a load is either closed or open", mend));
     }
     let made = if load.phases.iter().any(is_closed) {
-        closed(load, &mut faults)
+        closed(load, faults)
     } else {
-        open(load, spec, seed, logs, &mut faults)
+        open(load, spec, seed, logs, faults)
     };
     let too_long = made.duration().is_some_and(|duration| duration > DURATION_MAX);
     if too_long || made.max_connections() > CONNECTIONS_MAX {
@@ -160,7 +194,7 @@ fn load(file: &File, spec: &LoadSpec, seed: u64, logs: &Logs) -> Result<Option<(
     if made.duration().is_some_and(|duration| warmup >= duration) && warmup > Nanos::ZERO {
         faults.push(fault(at, "the warm-up leaves nothing to measure", "add a phase without `warmup`"));
     }
-    if faults.is_empty() { Ok(Some((made, warmup))) } else { Err(faults) }
+    (made, warmup)
 }
 
 pub(super) fn fault(at: Place, what: impl Into<String>, mend: impl Into<String>) -> Fault {

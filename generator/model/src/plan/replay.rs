@@ -22,7 +22,7 @@ impl super::Load {
     pub const fn picks(&self) -> Option<&Arc<[u16]>> {
         match self {
             Self::Open { picks, .. } => picks.as_ref(),
-            Self::Closed { .. } => None,
+            Self::Closed { .. } | Self::Several(_) => None,
         }
     }
 }

@@ -9,9 +9,10 @@ use crate::users::Users;
 /// Instants at which each step is looked at, so that short peaks are seen.
 const LOOKS: u64 = 16;
 
-pub(super) fn load(load: &Load, each: u32, steps: usize) -> LoadPreview {
+pub(super) fn load(name: &str, load: &Load, each: u32, steps: usize) -> LoadPreview {
     let all = load.max_connections().saturating_mul(each);
     let shared = |peak: f64, course_ns: Nanos, course: Vec<f64>| LoadPreview {
+        name: name.to_owned(),
         model: WorkloadModel::Closed,
         words: String::new(),
         duration_ns: load.duration(),
@@ -47,6 +48,8 @@ pub(super) fn load(load: &Load, each: u32, steps: usize) -> LoadPreview {
                 ..shared(schedule.peak().as_per_second(), end, sampled(end, steps, rate))
             }
         }
+        // Each is looked at for itself.
+        Load::Several(_) => shared(0.0, Nanos::ZERO, Vec::new()),
     };
     preview.words = words(load, &preview.course);
     preview
@@ -93,6 +96,7 @@ fn words(load: &Load, course: &[f64]) -> String {
             let users = format!("{connections} user{}", plural(u64::from(*connections)));
             format!("closed load of {up_to}{users} for {}", ends.join(" or "))
         }
+        Load::Several(parts) => format!("{} loads", parts.len()),
     }
 }
 

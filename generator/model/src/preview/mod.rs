@@ -13,7 +13,7 @@ use serde::Serialize;
 
 pub use self::course::spoken_duration;
 use crate::limit::{Limit, PlannedLimit};
-use crate::plan::Plan;
+use crate::plan::{Load, Plan};
 use crate::script::{Op, Script};
 use crate::units::Nanos;
 
@@ -37,6 +37,8 @@ pub struct Preview {
     /// Where connections lead.
     pub endpoints: Vec<String>,
     pub load: LoadPreview,
+    /// Those at the same time.
+    pub beside: Vec<LoadPreview>,
     pub flows: Vec<FlowPreview>,
     /// Requests of each user before its first iteration, and after its last.
     pub on_start: Estimate,
@@ -58,6 +60,8 @@ pub enum WorkloadModel {
 /// The load, and its course over time.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct LoadPreview {
+    /// Empty where there is one only.
+    pub name: String,
     pub model: WorkloadModel,
     /// Such as `closed load of 100 users for 10m`.
     pub words: String,
@@ -85,6 +89,8 @@ pub struct LoadPreview {
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct FlowPreview {
     pub name: String,
+    /// The load that takes it, where there are several.
+    pub load: String,
     pub weight: u32,
     /// Of all iterations, between 0 and 1.
     pub share: f64,
@@ -107,18 +113,21 @@ impl Preview {
     /// Looks ahead; the course of the load has so many steps.
     #[must_use]
     pub fn of(plan: &Plan, steps: usize) -> Self {
-        let load = course::load(&plan.load, plan.connections_each(), steps);
-        let flows = match plan.load.picks() {
-            Some(picks) => replay::flows(&plan.script, picks),
-            None => flows(&plan.script),
+        let mut parts: Vec<_> =
+            plan.parts().iter().zip(names(plan)).map(|(part, name)| Part::of(part, name, steps)).collect();
+        let requests = parts.iter().map(|part| part.requests).reduce(|sum, more| Some(sum?.plus(more?)));
+        let upload = Upload {
+            iteration: parts[0].iteration,
+            per_second_at_peak: parts
+                .iter()
+                .filter_map(|part| {
+                    (part.load.model == WorkloadModel::Open)
+                        .then(|| Estimate { value: part.load.peak, about: false }.times(part.iteration))
+                })
+                .reduce(Estimate::plus),
         };
-        let iteration = mean(&flows, |flow| flow.upload);
-        let requests = mean(&flows, |flow| flow.requests);
-        let iterations = load
-            .arrivals
-            .or(load.iterations.map(|iterations| Estimate { value: iterations as f64, about: false }));
-        let is_open = load.model == WorkloadModel::Open;
-        let peak = Estimate { value: load.peak, about: false };
+        let flows = parts.iter_mut().flat_map(|part| std::mem::take(&mut part.flows)).collect();
+        let mut loads = parts.into_iter().map(|part| part.load);
         let usual = [PlannedLimit::from(Limit::default_limit())];
         let limits = if plan.limits.is_empty() { &usual[..] } else { &plan.limits };
         Self {
@@ -131,16 +140,60 @@ impl Preview {
             flows,
             on_start: calls(&plan.script, &plan.script.on_start).0,
             on_stop: calls(&plan.script, &plan.script.on_stop).0,
-            requests: iterations.map(|iterations| iterations.times(requests)),
-            upload: Upload { iteration, per_second_at_peak: is_open.then(|| peak.times(iteration)) },
-            load,
+            requests: requests.flatten(),
+            upload,
+            load: loads.next().expect("a run has a load"),
+            beside: loads.collect(),
             warmup_ns: plan.warmup,
             limits: limits.iter().map(|planned| planned.limit.text().to_owned()).collect(),
         }
     }
 }
 
+/// One of the loads.
+struct Part {
+    load: LoadPreview,
+    flows: Vec<FlowPreview>,
+    /// Bytes sent in an iteration.
+    iteration: Estimate,
+    requests: Option<Estimate>,
+}
+
+impl Part {
+    fn of(plan: &Plan, name: &str, steps: usize) -> Self {
+        let load = course::load(name, &plan.load, plan.connections_each(), steps);
+        let mut flows = match plan.load.picks() {
+            Some(picks) => replay::flows(&plan.script, picks),
+            None => flows(&plan.script),
+        };
+        if !name.is_empty() {
+            flows.retain(|flow| flow.weight > 0 || plan.load.picks().is_some());
+            flows.iter_mut().for_each(|flow| name.clone_into(&mut flow.load));
+        }
+        let counted = load.iterations.map(|iterations| Estimate { value: iterations as f64, about: false });
+        let requests = mean(&flows, |flow| flow.requests);
+        Self {
+            iteration: mean(&flows, |flow| flow.upload),
+            requests: load.arrivals.or(counted).map(|iterations| iterations.times(requests)),
+            load,
+            flows,
+        }
+    }
+}
+
+/// Of the loads.
+fn names(plan: &Plan) -> Vec<&str> {
+    match &plan.load {
+        Load::Several(parts) => parts.iter().map(|part| part.name.as_str()).collect(),
+        _ => vec![""],
+    }
+}
+
 impl Estimate {
+    fn plus(self, other: Self) -> Self {
+        Self { value: self.value + other.value, about: self.about || other.about }
+    }
+
     fn times(self, other: Self) -> Self {
         Self { value: self.value * other.value, about: self.about || other.about }
     }
@@ -156,6 +209,7 @@ fn flows(script: &Script) -> Vec<FlowPreview> {
         let (requests, upload) = calls(script, &flow.steps);
         FlowPreview {
             name: flow.name.clone(),
+            load: String::new(),
             weight: flow.weight,
             share: f64::from(flow.weight) / weights.max(1.0),
             requests,

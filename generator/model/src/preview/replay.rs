@@ -20,6 +20,7 @@ pub(super) fn flows(script: &Script, picks: &[u16]) -> Vec<FlowPreview> {
         row.1.about |= upload.about;
     }
     let flow = |(name, (weight, upload)): (u16, (u32, Estimate))| FlowPreview {
+        load: String::new(),
         name: script.names[usize::from(name)].clone(),
         weight,
         share: f64::from(weight) / picks.len().max(1) as f64,

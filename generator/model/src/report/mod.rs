@@ -12,7 +12,7 @@ pub use self::latency::Latency;
 use crate::histogram::Histogram;
 use crate::limit::{Broken, Limit, LimitResult, PlannedLimit};
 use crate::outcome::ErrorKind;
-use crate::plan::{Load, Plan};
+use crate::plan::Plan;
 use crate::samples::ErrorSample;
 use crate::snapshot::{Counters, RequestStats, STATUS_LOWEST, Stats};
 use crate::tempo::{RateChange, Tempo};
@@ -315,13 +315,11 @@ impl Report {
 
 /// The rate wanted over the whole of an open load, as it was changed.
 fn target_rate(plan: &Plan, changes: &[RateChange]) -> Option<f64> {
-    match &plan.load {
-        Load::Open { schedule, .. } if !changes.is_empty() => {
-            let (slots, end) = schedule.expected();
-            Some(per_second(slots, Tempo::after(changes).time_of(end)))
-        }
-        load => load.target_rate(),
+    if changes.is_empty() {
+        return plan.load.target_rate();
     }
+    let (slots, end) = plan.load.expected()?;
+    Some(per_second(slots, Tempo::after(changes).time_of(end)))
 }
 
 fn check_limits(plan: &Plan, facts: &Facts<'_>, elapsed: Nanos) -> Vec<(Limit, LimitResult)> {
