@@ -109,14 +109,7 @@ fn refusal(faults: Vec<Fault>) -> Refusal {
         let mend = "take it out, and give the scenario {{ secret.NAME }} in its place";
         return refused(secret.what.clone(), mend);
     }
-    // What the language has and runs do not. The source may well be right, but nothing else may be wrong.
-    let is_to_come = |fault: &&Fault| fault.what.ends_with(" yet");
-    match faults.iter().find(is_to_come) {
-        Some(first) if faults.iter().all(|fault| is_to_come(&fault)) => {
-            refused(format!("in the scenario of this source, {}", first.what), &first.mend)
-        }
-        _ => Refusal::Ours(faults),
-    }
+    Refusal::Ours(faults)
 }
 
 fn refused(what: String, mend: &str) -> Refusal {
@@ -176,20 +169,6 @@ mod tests {
         let (text, imported) = scenario(ImportFormat::Har, Order::AsWritten, har.as_bytes()).unwrap();
         assert!(text.contains("{{ secret.AUTHORIZATION }}"), "{text}");
         assert!(imported.notes.iter().any(|note| note.text.contains("--secrets-in-clear")), "{imported:?}");
-    }
-
-    #[test]
-    fn only_a_scenario_that_is_wrong_is_a_fault_of_ours() {
-        let check = |faults: &[&str], ours: bool| {
-            let at = file::Place { line: 3, column: 1 };
-            let fault = |what: &&str| Fault { at, what: (*what).to_owned(), mend: "leave it out".to_owned() };
-            let refusal = refusal(faults.iter().map(fault).collect());
-            assert_eq!(matches!(refusal, Refusal::Ours(_)), ours, "{refusal:?}");
-        };
-        check(&["a thing cannot be run yet"], false);
-        check(&["a thing cannot be run yet", "another cannot be had yet"], false);
-        check(&["a thing cannot be run yet", "there is no flow"], true);
-        check(&["there is no flow"], true);
     }
 
     #[test]

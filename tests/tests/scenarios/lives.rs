@@ -136,3 +136,39 @@ fn a_target_that_no_grant_allows_is_refused_though_it_is_not_the_first() {
     assert!(ended.stderr.contains("127.0.0.2:81 is not among what --allow names"), "{}", ended.stderr);
     assert_eq!(asked(&server), [""; 0]);
 }
+
+#[test]
+fn loads_run_at_the_same_time_each_for_its_flows() {
+    let _turn = turn();
+    for cores in ["0", "0-1"] {
+        let server = Recorder::start(shop);
+        let scenario = format!(
+            "target: {}\ndata: {{rows: {{csv: rows.csv, pick: unique}}}}\nloads:\n  users: {{flows: [u], phases: \
+             [{{closed: {{users: 3, iterations_per_user: 4}}}}]}}\n  arrivals: {{flows: [o], phases: [{{open: {{rate: \
+             20/s, for: 1s}}}}]}}\nflows:\n  u: [{{get: \"/u/{{{{ rows.n }}}}\"}}, {{think: 200ms}}]\n  o: [{{get: \
+             \"/o/{{{{ rows.n }}}}\"}}]\n",
+            server.target()
+        );
+        let rows: String = (0..100).map(|row| format!("{row}\n")).collect();
+        let folder = Folder::new(&scenario, &[("rows.csv", &format!("n\n{rows}"))]);
+        let measured = folder.run(&format!("--cores {cores}")).json();
+        measured.expect_errors(&[]);
+        let mut all = asked(&server);
+        let order = all.join(" ");
+        let first_of_users = order.find("/u/").expect("there are users");
+        let last_of_users = order.rfind("/u/").expect("there are users");
+        let within = order[first_of_users..last_of_users].contains("/o/");
+        assert!(within, "they are at the same time: {order}");
+        all.sort_unstable();
+        let of = |mark: &str| all.iter().filter(|line| line.starts_with(mark)).cloned().collect::<Vec<_>>();
+        let (users, arrivals) = (of("GET /u/"), of("GET /o/"));
+        assert_eq!((users.len(), arrivals.len(), all.len()), (12, 20, 32), "{all:?}");
+        let rows_of = |lines: &[String]| {
+            let rows: std::collections::BTreeSet<_> = lines.iter().map(|line| line[7..].to_owned()).collect();
+            rows
+        };
+        assert_eq!((rows_of(&users).len(), rows_of(&arrivals).len()), (3, 20), "a row is one user's");
+        assert!(rows_of(&users).is_disjoint(&rows_of(&arrivals)), "in one load only: {all:?}");
+        assert_eq!(measured.json["totals"]["scheduled"], 32);
+    }
+}

@@ -10,9 +10,8 @@ use brunt_tests::data::source_or_skip;
 const SOURCE: &str = "locust-2.24.1";
 /// In its folder `examples`, and below.
 const EXAMPLES: usize = 38;
-/// A dozen of the others send nothing over HTTP, or not by Locust's client; three become scenarios with several loads or
-/// targets.
-const IMPORTED_AT_LEAST: usize = 16;
+/// Half of them. A dozen of the others send nothing over HTTP, or not by Locust's client.
+const IMPORTED_AT_LEAST: usize = EXAMPLES / 2;
 
 /// What became of a locustfile.
 #[derive(Debug)]
@@ -29,8 +28,7 @@ fn examples_of_locust_are_imported_or_refused_by_line() {
     let folder = source.join("examples");
     let files = locustfiles(&folder);
     assert_eq!(files.len(), EXAMPLES, "{files:?}");
-    // The latter are scenarios, though none that can be run.
-    let (mut imported, mut to_come) = (0, 0);
+    let mut imported = 0;
     for file in &files {
         let name = file.strip_prefix(&folder).expect("it is in the folder").display();
         match import(file) {
@@ -43,13 +41,11 @@ fn examples_of_locust_are_imported_or_refused_by_line() {
                 let lines = fs::read_to_string(file).expect("it is there").lines().count();
                 assert!((1..=lines.max(1)).contains(&(line as usize)), "{name} has {lines} lines: {line}");
                 say(&format!("{name}: refused at {line}: {why}"));
-                to_come += usize::from(why.starts_with("in the scenario of this source, "));
             }
         }
     }
     say(&format!("{imported} of {} imported", files.len()));
     assert!(imported >= IMPORTED_AT_LEAST, "{imported} of {} imported", files.len());
-    assert!((imported + to_come) * 2 >= files.len(), "{imported} and {to_come} of {}", files.len());
 }
 
 /// Python files below a folder, in order.

@@ -83,8 +83,9 @@ fn finding<'a>(path: &Path, fault: &'a Fault) -> Finding<'a> {
 fn summary(plan: &Plan) -> String {
     let counted = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     let (flows, requests) = (plan.script.flows.len(), plan.script.calls.len());
-    let load = Preview::of(plan, 1).load.words;
-    format!("{}, {}, {load}", counted(flows, "flow"), counted(requests, "request"))
+    let preview = Preview::of(plan, 1);
+    let loads: Vec<_> = preview.loads().map(|load| load.words.as_str()).collect();
+    format!("{}, {}, {}", counted(flows, "flow"), counted(requests, "request"), loads.join(" beside "))
 }
 
 #[cfg(test)]

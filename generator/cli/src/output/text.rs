@@ -115,7 +115,9 @@ fn rate(page: &mut Page, report: &Report) {
                 "target {target:.1}/s, {what} {reached:.1}/s ({share:.1} %){requests}, over {duration}"
             ));
         }
-        _ => page.line(&format!("{what} {reached:.1}/s{requests}, over {duration} (closed load: no target)")),
+        _ => page.line(&format!(
+            "{what} {reached:.1}/s{requests}, over {duration} (no target: not all of the load is open)"
+        )),
     }
     rate_changes(page, &report.run.rate_changes);
 }
@@ -397,7 +399,8 @@ mod tests {
         assert!(second.starts_with("  GET /longlong") && second.contains("…"), "{second}");
         assert!(second.contains("long/end  "), "{second}");
         report.rate.target = None;
-        let closed = "\n  arrivals 49.5/s, requests 99.0/s, over 10.0 s (closed load: no target)\n";
+        let closed =
+            "\n  arrivals 49.5/s, requests 99.0/s, over 10.0 s (no target: not all of the load is open)\n";
         assert!(render(&report, false).contains(closed));
     }
 

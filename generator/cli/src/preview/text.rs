@@ -16,7 +16,7 @@ pub(super) fn render(preview: &Preview, protocol: &str) -> String {
         page.row("", &format!("{}  {}", clean(url), clean(name)));
     }
     page.row("addresses", &clean(&preview.endpoints.join(", ")));
-    let loads: Vec<_> = std::iter::once(&preview.load).chain(&preview.beside).collect();
+    let loads: Vec<_> = preview.loads().collect();
     for (index, load) in loads.iter().enumerate() {
         let name = if load.name.is_empty() { String::new() } else { format!("{}: ", clean(&load.name)) };
         page.row(["load", ""][index.min(1)], &format!("{name}{}", load.words));

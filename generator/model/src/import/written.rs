@@ -7,7 +7,7 @@ use crate::scenario::{HttpVersion, Scenario, ScriptSource};
 use crate::script::compile::Files;
 
 /// The plan of what was imported, as `brunt check` makes it. None where the source has a secret, which is refused by
-/// design, or where runs cannot do yet what the scenario says, which is told.
+/// design.
 ///
 /// # Panics
 /// When it is none; shows each line that is at fault.
@@ -21,10 +21,6 @@ pub(super) fn compiles(imported: &Imported) -> Option<Plan> {
     match compiled {
         Ok(plan) => Some(plan),
         Err(faults) if faults.iter().any(Fault::is_of_secret) => None,
-        Err(faults) if faults.iter().all(|fault| fault.what.ends_with(" yet")) => {
-            say(&shown(&text, &faults));
-            None
-        }
         Err(faults) => panic!("{}\n---\n{text}", shown(&text, &faults)),
     }
 }
@@ -71,9 +67,4 @@ fn shown(text: &str, faults: &[Fault]) -> String {
         text.lines().nth(number).unwrap_or_default().to_owned()
     };
     faults.iter().map(|fault| format!("{}\n  {}; {}\n", line(fault), fault.what, fault.mend)).collect()
-}
-
-#[expect(clippy::print_stderr, reason = "this is how a test speaks")]
-fn say(text: &str) {
-    eprint!("{text}");
 }

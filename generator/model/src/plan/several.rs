@@ -80,3 +80,98 @@ impl Load {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Inputs, PlanError, compile};
+    use crate::scenario::{Scenario, ScriptSource};
+    use crate::units::Nanos;
+
+    const FLOWS: &str = "flows: {a: {steps: [{get: /a}]}, b: {weight: 3, steps: [{get: /b}]}, c: {weight: 0, \
+                         steps: [{get: /c}]}}\n";
+
+    fn compiled(loads: &str) -> Result<Plan, String> {
+        let text = format!("loads:\n{loads}{FLOWS}");
+        let mut scenario = Scenario::of("http://h/");
+        scenario.script = Some(ScriptSource { text, ..ScriptSource::default() });
+        let inputs = Inputs { addresses: vec!["127.0.0.1:80".parse().unwrap()], ..Inputs::default() };
+        compile(&scenario, &inputs).map_err(|error| match error {
+            PlanError::File(faults) => faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"),
+            error => panic!("{error}"),
+        })
+    }
+
+    const USERS: &str = "  users: {flows: [a], phases: [{closed: {users: 3, for: 2s}}]}\n";
+    const ARRIVALS: &str = "  arrivals: {phases: [{open: {rate: 100/s, for: 5s}}]}\n";
+
+    #[test]
+    fn each_load_is_a_plan_for_its_flows() {
+        let plan = compiled(&format!("{USERS}{ARRIVALS}")).unwrap();
+        assert!(plan.load.is_open() && plan.load.target_rate().is_none(), "only a part has a rate");
+        assert_eq!((plan.load.duration(), plan.load.max_connections()), (Some(Nanos::from_secs(5)), 10_003));
+        let parts = plan.parts();
+        let weights = |part: &Plan| part.script.flows.iter().map(|flow| flow.weight).collect::<Vec<_>>();
+        assert_eq!(parts.iter().map(weights).collect::<Vec<_>>(), [[1, 0, 0], [1, 3, 0]]);
+        assert_eq!((parts[0].numbered, parts[1].numbered), ((2, 0), (2, 1)), "no two users have a number");
+        assert_eq!((parts[0].seed, parts[0].load.is_open()), (plan.seed, false));
+        assert!(parts[1].seed != plan.seed && parts[1].load.is_open(), "each draws for itself");
+        assert!(parts.iter().all(|part| part.request_names() == plan.request_names()));
+        let both = compiled(&format!("{ARRIVALS}  more: {{phases: [{{open: {{rate: 50/s, for: 10s}}}}]}}\n"));
+        let both = both.unwrap().load;
+        assert_eq!(both.expected(), Some((1_000, Nanos::from_secs(10))));
+        let at = |seconds| both.rate_at(Nanos::from_secs(seconds));
+        assert_eq!((both.target_rate(), at(1), at(7)), (Some(100.0), Some(150.0), Some(50.0)));
+    }
+
+    #[test]
+    fn one_load_may_be_for_some_flows() {
+        let plan = compiled(USERS).unwrap();
+        let [part] = &plan.parts()[..] else { panic!("{:?}", plan.load) };
+        assert_eq!(part.script.flows.iter().map(|flow| flow.weight).sum::<u32>(), 1);
+        assert_eq!(part.numbered, (1, 0));
+    }
+
+    #[test]
+    fn loads_without_flows_are_told_with_their_place() {
+        let check = |loads: &str, want: &str| assert_eq!(compiled(loads).unwrap_err(), want);
+        check(
+            "  x: {flows: [d], phases: [{closed: {users: 1, for: 1s}}]}\n",
+            "2:15: there is no flow 'd'; add it under `flows:`",
+        );
+        check(
+            "  x: {flows: [c], phases: [{closed: {users: 1, for: 1s}}]}\n",
+            "2:28: this load has no flow to run; give one of its flows a weight above 0",
+        );
+        let many: String = (0..=LOADS_MAX)
+            .map(|load| format!("  x{load}: {{phases: [{{closed: {{users: 1, for: 1s}}}}]}}\n"))
+            .collect();
+        check(&many, "18:3: there are more than 16 loads; put some of them into another scenario");
+    }
+
+    /// Cores by load, for so many threads.
+    fn dealt(plan: &Plan, threads: usize) -> Vec<usize> {
+        let all = plan.assignments(threads);
+        let of = |part| all.iter().filter(|one| one.part == part).collect::<Vec<_>>();
+        let parts = plan.parts().len();
+        for part in 0..parts {
+            let shares: Vec<_> = of(part).iter().map(|one| (one.share.core, one.share.cores)).collect();
+            let count = u32::try_from(shares.len()).unwrap();
+            assert!(shares.into_iter().eq((0..count).map(|core| (core, count))), "each share is somebody's");
+        }
+        (0..parts).map(|part| of(part).len()).collect()
+    }
+
+    #[test]
+    fn cores_are_dealt_by_what_is_to_be_done() {
+        let plan = compiled(&format!("{USERS}{ARRIVALS}")).unwrap();
+        assert_eq!(dealt(&plan, 1), [1, 1], "one core is shared");
+        assert_eq!(dealt(&plan, 2), [1, 1]);
+        assert_eq!(dealt(&plan, 4), [3, 1], "three users may well make more than 100 requests a second");
+        assert_eq!(dealt(&plan, 9), [3, 6], "a core without a user has nothing to do");
+        let heavy = "  heavy: {phases: [{open: {rate: 9000/s, for: 5s}}]}\n";
+        assert_eq!(dealt(&compiled(&format!("{heavy}{ARRIVALS}")).unwrap(), 8), [7, 1]);
+        let one = compiled(USERS).unwrap();
+        assert_eq!((dealt(&one, 1), dealt(&one, 8)), (vec![1], vec![3]));
+    }
+}

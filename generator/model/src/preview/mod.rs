@@ -150,6 +150,13 @@ impl Preview {
     }
 }
 
+impl Preview {
+    /// All loads.
+    pub fn loads(&self) -> impl Iterator<Item = &LoadPreview> {
+        std::iter::once(&self.load).chain(&self.beside)
+    }
+}
+
 /// One of the loads.
 struct Part {
     load: LoadPreview,
