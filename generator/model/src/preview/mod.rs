@@ -120,10 +120,8 @@ impl Preview {
             iteration: parts[0].iteration,
             per_second_at_peak: parts
                 .iter()
-                .filter_map(|part| {
-                    (part.load.model == WorkloadModel::Open)
-                        .then(|| Estimate { value: part.load.peak, about: false }.times(part.iteration))
-                })
+                .filter(|part| part.load.model == WorkloadModel::Open)
+                .map(|part| Estimate { value: part.load.peak, about: false }.times(part.iteration))
                 .reduce(Estimate::plus),
         };
         let flows = parts.iter_mut().flat_map(|part| std::mem::take(&mut part.flows)).collect();
