@@ -26,9 +26,9 @@ pub(crate) struct Memory {
     /// By feeder.
     pub(crate) rows: Box<[u64]>,
     pub(crate) iteration: u64,
-    pub(crate) user: u64,
+    pub(crate) number: u64,
     /// Its number among the users of all loads.
-    pub(crate) known_as: u64,
+    pub(crate) user: u64,
     pub(crate) cookies: Jar,
     /// What the server asked for by Digest authentication.
     pub(crate) challenged: Option<Box<Challenged>>,
@@ -80,7 +80,7 @@ impl Sight for View<'_> {
     }
 
     fn user(&self) -> u64 {
-        self.memory.known_as
+        self.memory.user
     }
 
     fn answer(&self) -> Option<&dyn Answer> {

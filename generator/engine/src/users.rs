@@ -109,7 +109,7 @@ impl User {
             began: 0,
             counters: [0; LOOPS_MAX],
             random: Random::new(0, 0),
-            memory: Memory { user: number, known_as: number * apart + first, ..Memory::new(script) },
+            memory: Memory { number, user: number * apart + first, ..Memory::new(script) },
             base: Box::default(),
         }
     }
@@ -118,7 +118,7 @@ impl User {
     fn take_rows(&mut self, script: &Script, seed: u64, iteration: u64) -> bool {
         for (feeder, plan) in script.feeders.iter().enumerate() {
             let index = u16::try_from(feeder).unwrap_or(u16::MAX);
-            let (rows, user) = (plan.table.rows(), self.memory.known_as);
+            let (rows, user) = (plan.table.rows(), self.memory.user);
             match row_of(plan.pick, plan.on_end, rows, seed, index, iteration, user) {
                 Some(row) => self.memory.rows[feeder] = row,
                 None => return false,
@@ -129,7 +129,7 @@ impl User {
 
     /// The number of its next iteration, where `users` take turns.
     pub(crate) const fn next_number(&self, users: u64) -> u64 {
-        self.memory.user + self.iterations * users
+        self.memory.number + self.iterations * users
     }
 
     /// The flow that it is taking; `None` while it is at what users do once.
@@ -235,7 +235,7 @@ impl Users {
         if per_user.is_some_and(|count| user.iterations >= count) {
             return Turn::Over;
         }
-        let number = u32::try_from(user.memory.user).unwrap_or(u32::MAX);
+        let number = u32::try_from(user.memory.number).unwrap_or(u32::MAX);
         for (from, until) in users.stretches(number) {
             if since_t0 < from.0 {
                 return Turn::At(from.0);
@@ -249,7 +249,7 @@ impl Users {
 
     /// What the first user has in mind of what is to be told; nothing where that is too much.
     pub(crate) fn told(&self, script: &Script) -> Vec<Value> {
-        let Some(user) = self.all.first().filter(|user| user.memory.user == 0) else { return Vec::new() };
+        let Some(user) = self.all.first().filter(|user| user.memory.number == 0) else { return Vec::new() };
         let tells = script.tells.iter().map(|variable| &user.memory.variables[usize::from(*variable)]);
         let size = |value: &Value| if let Value::Text(text) = value { text.len() } else { 16 };
         if tells.clone().map(size).sum::<usize>() > TOLD_BYTES_MAX {
@@ -276,8 +276,8 @@ impl Users {
     pub(crate) fn arrive(&mut self, lane: LaneId, number: u64) {
         let user = &mut self.all[self.layout.user(lane)];
         user.memory.forget(&self.beginning);
-        user.memory.user = number;
-        user.memory.known_as = number.saturating_mul(self.numbered.0).saturating_add(self.numbered.1);
+        user.memory.number = number;
+        user.memory.user = number.saturating_mul(self.numbered.0).saturating_add(self.numbered.1);
         user.started = false;
     }
 
@@ -290,9 +290,9 @@ impl Users {
         }
         (user.state, user.part, user.at, user.was_there) = (State::Busy, Part::Start, 0, true);
         if !user.iterates {
-            user.random = Random::new(!seed, user.memory.user);
+            user.random = Random::new(!seed, user.memory.number);
             // What belongs to a user is there before its first iteration; of the rest it gets what its number gives.
-            let number = user.memory.user;
+            let number = user.memory.number;
             user.take_rows(script, seed, number);
         }
         true
@@ -361,7 +361,7 @@ impl Users {
         if script.on_stop.is_empty() || !user.was_there || user.part == Part::Stop {
             return false;
         }
-        user.random = Random::new(!(seed ^ CHOICE), user.memory.user);
+        user.random = Random::new(!(seed ^ CHOICE), user.memory.number);
         (user.state, user.part, user.at) = (State::Busy, Part::Stop, 0);
         self.stopping += u64::from(closed);
         true
