@@ -51,14 +51,16 @@ fn no_example_is_forgotten() {
     assert_eq!(names, run);
 }
 
-const SHORTENED: [(&str, &str); 8] = [
+const SHORTENED: [(&str, &str); 10] = [
     ("csv-api.yaml", "-c 4 -z 1s"),
+    ("lifecycle.yaml", "-c 2 -n 6"),
     ("login.yaml", "-c 4 -z 1s"),
     ("replay.yaml", ""),
     ("shop.yaml", "-c 10 -z 2s"),
     ("soak.yaml", "-q 50 -z 1s"),
     ("spike.yaml", "-q 100 -z 1s"),
     ("steps-to-saturation.yaml", "-q 100 -z 1s"),
+    ("two-loads.yaml", "-c 4 -z 1s"),
     ("upload.yaml", "-c 4 -z 1s"),
 ];
 
@@ -92,6 +94,15 @@ fn loads_of_the_files_are_exact() {
     for name in ["POST /login", "GET /me", "POST /echo"] {
         assert_eq!(completed(&api, name), 10 * 20, "{name}\n{}", api.story());
     }
+    let lives = check("lifecycle.yaml", "");
+    for (name, want) in [("POST /login", 4), ("GET /me", 20), ("POST say", 20), ("POST leave", 4)] {
+        assert_eq!(completed(&lives, name), want, "{name}\n{}", lives.story());
+    }
+    assert_eq!(lives.report.totals.completed, 48, "setup and teardown are not measured\n{}", lives.story());
+    let two = check("two-loads.yaml", "");
+    let [items, pages, syncs] =
+        ["GET /items/{id}", "GET /items", "POST sync"].map(|name| completed(&two, name));
+    assert_eq!((pages, syncs), (2 * items, 2 * 20), "{}", two.story());
     let replay = check("replay.yaml", "");
     assert_eq!(replay.report.totals.completed, 44, "a line of the log each\n{}", replay.story());
     assert_eq!(completed(&replay, "GET /items/{id}"), 7, "{}", replay.story());
