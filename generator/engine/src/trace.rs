@@ -1,6 +1,6 @@
 //! Exchanges kept whole, where a run is one iteration of each flow.
 
-use brunt_model::exchange::{EXCHANGES_BYTES_MAX, EXCHANGES_MAX, Exchange, Part, SAVED_MAX};
+use brunt_model::exchange::{EXCHANGES_BYTES_MAX, EXCHANGES_MAX, Exchange, Part, SAVED_MAX, Within};
 use brunt_model::expr::Value;
 use brunt_model::outcome::ErrorKind;
 use brunt_model::samples::beginning;
@@ -65,15 +65,19 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
 
     /// A call of the lane's user could not be made.
     pub(crate) fn trace_unsent(&mut self, id: LaneId, kind: ErrorKind) {
-        let (flow, call) = (self.users.get(id).flow_under_way(), self.lanes.at(id).request);
+        let (within, call) = (self.steps_of(id), self.lanes.at(id).request);
         if let Some(trace) = &mut self.trace {
-            trace.add(Exchange { flow, call, error: Some(kind), ..Exchange::default() });
+            trace.add(Exchange { within, call, error: Some(kind), ..Exchange::default() });
         }
+    }
+
+    fn steps_of(&mut self, id: LaneId) -> Within {
+        self.users.get(self.lanes.home(id)).within()
     }
 
     /// What was sent and received in a lane. `answered`: the answer is whole.
     fn exchange(&mut self, id: LaneId, answered: bool, now: u64) -> Exchange {
-        let flow = self.users.get(id).flow_under_way();
+        let steps = self.steps_of(id);
         let lane = self.lanes.at(id);
         let within = self.lanes.within(id);
         let link = &self.conns[self.lanes.conn(id).index()].link;
@@ -89,7 +93,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         let size = if answered { kept.body_size } else { kept.body.len() as u64 };
         let begun = if is_sent { lane.hop_sent } else { lane.job.map_or(now, |job| job.intended) };
         Exchange {
-            flow,
+            within: steps,
             call: lane.request,
             request: is_sent.then(|| part_of(request)),
             response: (is_sent && came > 0).then(|| Part::new(kept.head, kept.body, size)),

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 
+use brunt_model::exchange::Within;
 use brunt_model::expr::Value;
 use brunt_model::feeder::row_of;
 use brunt_model::plan::{ClosedShape, Plan};
@@ -132,9 +133,13 @@ impl User {
         self.memory.number + self.iterations * users
     }
 
-    /// The flow that it is taking; `None` while it is at what users do once.
-    pub(crate) fn flow_under_way(&self) -> Option<u16> {
-        (self.part == Part::Flow).then_some(self.flow)
+    /// Where the steps that it is taking are of.
+    pub(crate) const fn within(&self) -> Within {
+        match self.part {
+            Part::Start => Within::OnStart,
+            Part::Flow => Within::Flow(self.flow),
+            Part::Stop => Within::OnStop,
+        }
     }
 
     /// The steps that it is taking.

@@ -15,11 +15,29 @@ pub const SAVED_MAX: usize = 4 << 10;
 pub const EXCHANGES_MAX: usize = 1_000;
 pub const EXCHANGES_BYTES_MAX: usize = 16 << 20;
 
+/// The steps of the script that a request is of.
+#[derive(Copy, Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+pub enum Within {
+    #[default]
+    OnStart,
+    Flow(u16),
+    OnStop,
+}
+
+impl Within {
+    #[must_use]
+    pub const fn flow(self) -> Option<u16> {
+        match self {
+            Self::Flow(flow) => Some(flow),
+            Self::OnStart | Self::OnStop => None,
+        }
+    }
+}
+
 /// One request as it went out, and its answer. A redirect that is followed is another.
 #[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 pub struct Exchange {
-    /// Of the script; `None` is what users do once, before their first iteration.
-    pub flow: Option<u16>,
+    pub within: Within,
     /// Of the script.
     pub call: u16,
     /// `None`: it was never sent.
@@ -78,7 +96,7 @@ impl Exchange {
         let fits = |part: &Part| part.head.len() <= KEPT_MAX && part.body.len() <= KEPT_MAX;
         script.calls.get(usize::from(self.call)).is_some_and(|call| {
             call.checks.len() >= self.checks.len() && call.saves.len() >= self.saved.len()
-        }) && self.flow.is_none_or(|flow| usize::from(flow) < script.flows.len())
+        }) && self.within.flow().is_none_or(|flow| usize::from(flow) < script.flows.len())
             && self.request.iter().chain(&self.response).all(fits)
             && self.saved.iter().all(|(variable, value)| {
                 usize::from(*variable) < script.variables.len() && value.len() <= SAVED_MAX

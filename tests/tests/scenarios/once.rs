@@ -61,6 +61,33 @@ fn check_order(ended: &Ended, words: &[&str]) {
 }
 
 #[test]
+fn requests_at_once_and_elsewhere_are_shown_with_the_steps_that_they_are_of() {
+    let _turn = turn();
+    let [origin, other] = [Origin::start(""), Origin::start("")];
+    let scenario = format!(
+        "target: {}\ntargets: {{other: {}}}\non_start: [{{get: /items/1, name: first}}]\non_stop: [{{get: /items/2, \
+         name: last}}]\nflows:\n  a:\n    - parallel: [{{get: /items/3, name: x}}, {{get: /items/4, name: y}}, \
+         {{get: /items/5, target: other, name: z}}]\n",
+        origin.url(""),
+        other.url("")
+    );
+    let folder = Folder::new(&scenario, &[]);
+    for io in IO {
+        for version in ["--http1.1", "--h2c"] {
+            let ended = folder.run(&flags(io, version)).run();
+            ended.expect_code(0);
+            check_order(
+                &ended,
+                &["1. first  (flow on_start)", "(flow a)", "(flow a)", "(flow a)", "5. last  (flow on_stop)"],
+            );
+            for name in ["x", "y", "z"] {
+                assert!(ended.stdout.contains(&format!(". {name}  (flow a)")), "{}", ended.story());
+            }
+        }
+    }
+}
+
+#[test]
 fn each_flow_is_taken_once_and_shown_whole() {
     let _turn = turn();
     let origin = Origin::start("");

@@ -1,6 +1,6 @@
 //! Exchanges as they are shown: without secrets, as text where they are text.
 
-use brunt_model::exchange::{Exchange, KEPT_MAX, Part, SAVED_MAX};
+use brunt_model::exchange::{Exchange, KEPT_MAX, Part, SAVED_MAX, Within};
 use brunt_model::plan::Protocol;
 use brunt_model::units::Nanos;
 use brunt_model::verdict::Status;
@@ -105,9 +105,11 @@ impl Once<'_> {
             value: self.text(value.as_bytes(), value.len() >= SAVED_MAX - 3),
         });
         Shown {
-            flow: e
-                .flow
-                .map_or_else(|| "on_start".to_owned(), |flow| script.flows[usize::from(flow)].name.clone()),
+            flow: match e.within {
+                Within::OnStart => "on_start".to_owned(),
+                Within::Flow(flow) => script.flows[usize::from(flow)].name.clone(),
+                Within::OnStop => "on_stop".to_owned(),
+            },
             name: script.names[usize::from(call.name)].clone(),
             request: e.request.as_ref().map(|part| self.part(part, false)),
             response: e.response.as_ref().map(|part| self.answer(part, e.status)),
