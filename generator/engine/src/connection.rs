@@ -83,10 +83,6 @@ impl Conn {
         self.state == State::Backoff
     }
 
-    pub(crate) fn is_closed(&self) -> bool {
-        self.state == State::Closed
-    }
-
     pub(crate) fn new(link: Link) -> Self {
         Self {
             state: State::Closed,
@@ -314,6 +310,12 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         conn.state = State::Backoff;
         conn.failures += 1;
         self.deadlines[id.index()] = now + backoff_ns(conn.failures);
+        if !self.sending && !self.settings.single {
+            // What users do at last waits for the connection, and the end of the run for them.
+            for lane in self.lanes.of(id) {
+                self.user_goes_on(self.lanes.home(lane), now);
+            }
+        }
     }
 
     fn back_again(&mut self, id: ConnId, now: u64) {

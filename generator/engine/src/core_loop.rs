@@ -569,12 +569,15 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         }
         self.rotate(self.tick(), now, true);
         let (arrivals, requests) = (self.arrivals_in_flight(), self.in_flight);
+        // What users do at last counts, and so does its time.
+        let is_stopped = self.settings.closed && !self.settings.plan.script.on_stop.is_empty();
+        let sent_until = if is_stopped { now } else { self.progress.sent_until };
         let told = self.users.told(&self.settings.plan.script);
         let (total, late_for_connections) = self.recorder.into_total();
         CoreEnd {
             total,
             ended_at: now,
-            sent_until: self.progress.sent_until,
+            sent_until,
             arrivals_in_flight: arrivals,
             requests_in_flight: requests,
             late_for_connections,

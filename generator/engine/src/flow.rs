@@ -17,12 +17,13 @@ use brunt_model::script::{OPS_IN_A_ROW_MAX, Op, Span};
 use crate::clock::Clock;
 use crate::conn::Wants;
 use crate::conn::link::Outgoing;
+use crate::connection;
 use crate::core_loop::CoreLoop;
 use crate::fill::{Asker, Filler, Place, Unfilled};
 use crate::io::{ConnId, Driver};
 use crate::lane::{Job, LaneId, Phase};
 use crate::limits::EMPTY_ITERATION_NS;
-use crate::settings::Work;
+use crate::settings::{NEVER, Work};
 use crate::sight::View;
 use crate::users::{Begun, Part, State, Turn, User};
 
@@ -96,7 +97,9 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             return;
         }
         for home in self.lanes.homes() {
-            if self.users.get(home).under_way == 0 && !self.users.has_retired(home) {
+            let user = self.users.get(home);
+            // Who left early may be at that already.
+            if user.under_way == 0 && user.part != Part::Stop && !self.users.has_retired(home) {
                 self.dismiss(home, now);
             }
         }
@@ -408,10 +411,14 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
     /// A lane of an open load has lost its user.
     fn free_lane(&mut self, lane: LaneId, now: u64) {
         let conn = self.lanes.conn(lane);
-        if !self.conns[conn.index()].is_closed() {
+        let is_open =
+            !matches!(self.conns[conn.index()].state, connection::State::Closed | connection::State::Backoff);
+        if is_open {
             self.next_for(lane, now);
         } else if !self.has_users(conn) {
-            // The last of them is done, and there is no connection that others could use.
+            // The last of them is done, and there is no connection that others could use. Nobody waits for it either.
+            self.conns[conn.index()].state = connection::State::Closed;
+            self.deadlines[conn.index()] = NEVER;
             self.pool.give_free(conn);
         }
     }

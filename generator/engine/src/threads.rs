@@ -158,7 +158,9 @@ fn sum_up(
             Err(_) => failure = Some(EngineError::Panicked),
         }
     }
-    on_event(Event::Sampled(&sampled));
+    if !sampled.is_empty() {
+        on_event(Event::Sampled(&sampled));
+    }
     failure.map_or(Ok(finished), Err)
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use brunt_model::exchange::Within;
 use brunt_model::expr::Value;
 use brunt_model::feeder::row_of;
-use brunt_model::plan::{ClosedShape, Plan};
+use brunt_model::plan::{ClosedShape, Numbering, Plan};
 use brunt_model::random::Random;
 use brunt_model::script::{LOOPS_MAX, Op, Script};
 
@@ -93,7 +93,7 @@ pub(crate) struct User {
 }
 
 impl User {
-    fn new(script: &Script, number: u64, (apart, first): (u64, u64)) -> Self {
+    fn new(script: &Script, number: u64, numbering: Numbering) -> Self {
         Self {
             state: State::Idle,
             until: 0,
@@ -110,15 +110,16 @@ impl User {
             began: 0,
             counters: [0; LOOPS_MAX],
             random: Random::new(0, 0),
-            memory: Memory { number, user: number * apart + first, ..Memory::new(script) },
+            memory: Memory { number, user: numbering.users.nth(number), ..Memory::new(script) },
             base: Box::default(),
         }
     }
 
-    /// Gives it its rows for an iteration; false where there is none left.
-    fn take_rows(&mut self, script: &Script, seed: u64, iteration: u64) -> bool {
-        for (feeder, plan) in script.feeders.iter().enumerate() {
-            let index = u16::try_from(feeder).unwrap_or(u16::MAX);
+    /// Gives it its rows for an iteration, of the feeders that are looked at; false where there is none left.
+    fn take_rows(&mut self, script: &Script, feeders: &[u16], seed: u64, iteration: u64) -> bool {
+        for &index in feeders {
+            let feeder = usize::from(index);
+            let plan = &script.feeders[feeder];
             let (rows, user) = (plan.table.rows(), self.memory.user);
             match row_of(plan.pick, plan.on_end, rows, seed, index, iteration, user) {
                 Some(row) => self.memory.rows[feeder] = row,
@@ -170,8 +171,7 @@ pub(crate) struct Users {
     weights: Vec<u64>,
     /// Iterations take the flows in their order.
     in_order: bool,
-    /// As [`Plan::numbered`].
-    numbered: (u64, u64),
+    numbering: Numbering,
     /// Of a replay: by the number of an arrival, its flow.
     picks: Option<Arc<[u16]>>,
 }
@@ -183,7 +183,7 @@ impl Users {
         let all: Vec<_> = if script.is_single() {
             Vec::new()
         } else {
-            numbers.map(|number| User::new(script, number, plan.numbered)).collect()
+            numbers.map(|number| User::new(script, number, plan.numbering)).collect()
         };
         let mut sum = 0;
         let weights = script.flows.iter().map(|flow| {
@@ -202,7 +202,7 @@ impl Users {
             weights: weights.collect(),
             in_order: script.once,
             picks: plan.load.picks().cloned(),
-            numbered: plan.numbered,
+            numbering: plan.numbering,
         }
     }
 
@@ -282,13 +282,13 @@ impl Users {
         let user = &mut self.all[self.layout.user(lane)];
         user.memory.forget(&self.beginning);
         user.memory.number = number;
-        user.memory.user = number.saturating_mul(self.numbered.0).saturating_add(self.numbered.1);
+        user.memory.user = self.numbering.users.nth(number);
         user.started = false;
     }
 
     /// The user begins with what users do once, if it has not done that.
     pub(crate) fn begin_start(&mut self, lane: LaneId, script: &Script) -> bool {
-        let seed = self.seed;
+        let (seed, numbering) = (self.seed, self.numbering);
         let user = self.get(lane);
         if user.started || script.on_start.is_empty() {
             return false;
@@ -297,8 +297,8 @@ impl Users {
         if !user.iterates {
             user.random = Random::new(!seed, user.memory.number);
             // What belongs to a user is there before its first iteration; of the rest it gets what its number gives.
-            let number = user.memory.number;
-            user.take_rows(script, seed, number);
+            let iteration = numbering.iterations.nth(user.memory.number);
+            user.take_rows(script, &script.feeders_of_all, seed, iteration);
         }
         true
     }
@@ -316,8 +316,9 @@ impl Users {
     /// The user begins an iteration, with what it had in mind at its start.
     pub(crate) fn begin(&mut self, lane: LaneId, script: &Script, number: u64, intended: u64) -> Begun {
         let (flow, seed) = (self.flow_of(number), self.seed);
+        let iteration = self.numbering.iterations.nth(number);
         let user = &mut self.all[self.layout.user(lane)];
-        if !user.take_rows(script, seed, number) {
+        if !user.take_rows(script, &script.flows[usize::from(flow)].feeders, seed, iteration) {
             return Begun::NoRow;
         }
         if user.base.is_empty() {
@@ -325,7 +326,7 @@ impl Users {
         } else {
             user.memory.variables.clone_from_slice(&user.base);
         }
-        user.memory.iteration = number;
+        user.memory.iteration = iteration;
         user.iterations += 1;
         user.was_there = true;
         (user.state, user.iterates, user.failed, user.requested) = (State::Busy, true, false, false);

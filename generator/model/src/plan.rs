@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 pub use self::load::{ClosedShape, Load};
-pub use self::several::{Assignment, LOADS_MAX, LoadPart};
+pub use self::several::{Apart, Assignment, LOADS_MAX, LoadPart, Numbering};
 use crate::expr::Value;
 use crate::limit::{Catalogue, PlannedLimit};
 use crate::request::{REQUEST_HEAD_MAX, Request, hex};
@@ -181,9 +181,8 @@ pub struct Plan {
     /// A slot sent later than this is late.
     pub late_over: Nanos,
     pub seed: u64,
-    /// Users of several loads have numbers so far apart, from this one on, so that no two have the same.
     #[serde(skip)]
-    pub numbered: (u64, u64),
+    pub numbering: Numbering,
     /// The default stands where there is none.
     pub limits: Vec<PlannedLimit>,
 }
@@ -221,6 +220,12 @@ impl Plan {
     pub fn connections_each(&self) -> u32 {
         let ways = if matches!(self.protocol, Protocol::Http2 { .. }) { 1 } else { self.script.ways() };
         u32::try_from(self.targets.len()).unwrap_or(u32::MAX).saturating_mul(ways)
+    }
+
+    /// Requests that a connection may have under way, with those that its users make at once.
+    fn lanes_each(&self) -> u32 {
+        let ways = if matches!(self.protocol, Protocol::Http2 { .. }) { self.script.ways() } else { 1 };
+        self.lanes().saturating_mul(ways)
     }
 
     /// Connections that may be open at once, over all cores.
@@ -309,7 +314,9 @@ pub fn compile(scenario: &Scenario, inputs: &Inputs) -> Result<Plan, PlanError> 
     };
     let (mut load, mut warmup) = match of_file {
         // That of the command line comes in place of the file's.
-        Some((load, _)) if scenario.warmup > Nanos::ZERO => (load, scenario.warmup),
+        Some((load, _)) if scenario.warmup > Nanos::ZERO => {
+            (load.warmed_for(scenario.warmup), scenario.warmup)
+        }
         Some(of_file) => of_file,
         None => (load(&scenario.load, protocol.lanes(), scenario.seed)?, scenario.warmup),
     };
@@ -345,7 +352,7 @@ pub fn compile(scenario: &Scenario, inputs: &Inputs) -> Result<Plan, PlanError> 
         protocol,
         interval,
         late_over: late_over(&load),
-        numbered: (1, 0),
+        numbering: Numbering::default(),
         load,
         keep_alive: scenario.http.keep_alive,
         deadlines,
@@ -359,6 +366,8 @@ pub fn compile(scenario: &Scenario, inputs: &Inputs) -> Result<Plan, PlanError> 
     };
     let connections = plan.load.max_connections().checked_mul(plan.connections_each()).or(Some(u32::MAX));
     in_range("connections times those that a user has", connections, 0, CONNECTIONS_MAX)?;
+    let lanes = connections.and_then(|all| all.checked_mul(plan.lanes_each())).or(Some(u32::MAX));
+    in_range("connections times requests on each", lanes, 0, CONNECTIONS_MAX)?;
     let catalogue = plan.catalogue();
     plan.limits.iter().try_for_each(|planned| planned.limit.resolve(&catalogue)).map_err(PlanError::Limit)?;
     plan.id = content_id(&plan);

@@ -58,6 +58,8 @@ pub struct Script {
     /// What variables are set to when an iteration begins, in this order.
     pub initial: Vec<(u16, Expr)>,
     pub feeders: Vec<FeederPlan>,
+    /// Those of them that every user looks at, whatever its flow.
+    pub feeders_of_all: Vec<u16>,
     /// Names of the secrets. Their values are no part of a plan.
     pub secrets: Vec<String>,
     /// Each user keeps cookies.
@@ -78,6 +80,8 @@ pub struct Flow {
     /// A call that fails ends the iteration.
     pub ends_on_error: bool,
     pub steps: Vec<Op>,
+    /// Of which an iteration takes rows: those that something of it looks at.
+    pub feeders: Vec<u16>,
 }
 
 /// A time drawn evenly, both ends included.
@@ -147,6 +151,7 @@ impl Script {
                 pacing: None,
                 ends_on_error: false,
                 steps: vec![Op::Call(0)],
+                feeders: Vec::new(),
             }],
             ..Self::default()
         }

@@ -51,7 +51,7 @@ pub(crate) fn report(status: Status) -> Report {
             limit("error_rate < 50%", Some(0.01), true),
         ],
         totals: totals(),
-        rate: RateReport { target: Some(100.0), achieved: 99.0, arrivals: None },
+        rate: RateReport { target: Some(100.0), achieved: 99.0, arrivals: None, over_ns: 10_000_000_000 },
         latency: LatencyReport {
             response: latency(1_000, 10_000),
             response_ok: latency(990, 10_000),

@@ -101,8 +101,8 @@ fn limits(page: &mut Page, report: &Report) {
 
 fn rate(page: &mut Page, report: &Report) {
     page.figures("rate");
-    let RateReport { target, achieved, arrivals } = report.rate;
-    let duration = Nanos(report.run.duration_ns);
+    let RateReport { target, achieved, arrivals, over_ns } = report.rate;
+    let duration = Nanos(over_ns);
     // A target is one of arrivals.
     let (what, reached, requests) = match arrivals {
         None => ("achieved", achieved, String::new()),

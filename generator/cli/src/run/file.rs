@@ -234,9 +234,16 @@ impl ScenarioFile {
         match self.file.http.version {
             Some(file::Version::Http2) => HttpVersion::Http2,
             // What the server prefers is not known before the first connection.
-            Some(file::Version::Auto) if url.scheme() == "https" => HttpVersion::Http2,
+            Some(file::Version::Auto) if url.scheme() == "https" && !self.has_target_in_clear() => {
+                HttpVersion::Http2
+            }
             _ => HttpVersion::Http1,
         }
+    }
+
+    /// All targets speak the same, and in clear text nobody can say that it is HTTP/2.
+    fn has_target_in_clear(&self) -> bool {
+        self.file.targets.iter().any(|(_, url)| url.value.starts_with("http:"))
     }
 
     /// Shows what a plan found wrong with the file by its path.

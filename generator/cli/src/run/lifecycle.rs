@@ -8,19 +8,22 @@ use brunt_engine::{Controls, Finished};
 use brunt_model::expr::Value;
 use brunt_model::outcome::ErrorKind;
 use brunt_model::plan::{Inputs, Plan};
+use brunt_model::redact::Redactor;
+use brunt_model::samples::Observed;
 use brunt_model::scenario::file::{File, Located, Step};
 use brunt_model::scenario::{Lifecycle, Scenario};
-use brunt_model::snapshot::{RequestStats, STATUS_LOWEST};
+use brunt_model::snapshot::RequestStats;
 use brunt_model::units::Nanos;
 
 use super::progress::Progress;
-use super::secrets::Sources;
+use super::secrets::{self, Sources};
 use super::setup::{self, Prepared};
 use super::signals::SignalWatch;
 use crate::error::CommandError;
 use crate::exit::Signal;
 use crate::flags::EngineFlags;
 use crate::kernel::{Kernel, Wanted};
+use crate::output::clean;
 use crate::tui::Hold;
 
 /// A part of a run that one user does, ready to be done.
@@ -67,7 +70,7 @@ impl Once {
     /// # Errors
     /// When something of it failed: what comes after it would be nonsense.
     pub(super) fn run(&self, inputs: &Inputs, wanted: &Wanted) -> Result<Done, CommandError> {
-        let Prepared { plan, parts, .. } = &self.prepared;
+        let Prepared { scenario, plan, parts, .. } = &self.prepared;
         let controls = Controls::default();
         let progress = Progress::new(plan, false);
         let signals = SignalWatch::begin(controls.stop.clone(), progress.clone(), Hold::default(), false)
@@ -84,7 +87,12 @@ impl Once {
             return Err(fail(fault));
         }
         if finished.total.counters.finished != 1 {
-            return Err(fail(why(plan, &finished)));
+            return Err(fail(why(
+                plan,
+                &finished,
+                &observed.samples,
+                &secrets::redactor(&parts.data.secrets, scenario),
+            )));
         }
         let tells = &plan.script.tells;
         if finished.told.len() != tells.len() {
@@ -95,18 +103,20 @@ impl Once {
     }
 }
 
-/// The errors of its requests, by name.
-fn why(plan: &Plan, finished: &Finished) -> String {
-    let of = |(name, stats): (&String, &RequestStats)| {
+/// The errors of its requests, by name, with what was observed.
+fn why(plan: &Plan, finished: &Finished, samples: &[Observed], redactor: &Redactor) -> String {
+    let of = |(index, (name, stats)): (u16, (&String, &RequestStats))| {
         let kinds = ErrorKind::ALL.iter();
         let kinds: Vec<_> =
             kinds.filter(|kind| stats.errors[kind.index()] > 0).map(|kind| kind.name()).collect();
-        let statuses =
-            (STATUS_LOWEST..).zip(&stats.statuses).filter(|(_, count)| **count > 0).map(|(status, _)| status);
-        let statuses: Vec<u16> = statuses.filter(|status| *status >= 400).collect();
-        let status = statuses.first().map_or(String::new(), |status| format!(" {status}"));
-        (!kinds.is_empty()).then(|| format!("{name}: {}{status}", kinds.join(", ")))
+        let sample = samples.iter().find(|sample| sample.name == index);
+        let status =
+            sample.and_then(|sample| sample.status).map_or(String::new(), |status| format!(" {status}"));
+        let what = sample.map_or(String::new(), |sample| format!(" ({})", redactor.text(&sample.what)));
+        (!kinds.is_empty()).then(|| format!("{name}: {}{status}{what}", kinds.join(", ")))
     };
-    let failed: Vec<_> = plan.request_names().iter().zip(&finished.total.requests).filter_map(of).collect();
-    if failed.is_empty() { "it did not end within 60 s".to_owned() } else { failed.join("; ") }
+    let all = (0..).zip(plan.request_names().iter().zip(&finished.total.requests));
+    let failed: Vec<_> = all.filter_map(of).collect();
+    let failed = if failed.is_empty() { "it did not end within 60 s".to_owned() } else { failed.join("; ") };
+    clean(&failed).into_owned()
 }

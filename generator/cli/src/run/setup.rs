@@ -1,6 +1,6 @@
 //! From a scenario to what the engine is given: the plan, the cores, the pace, the I/O driver, and enough open files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use brunt_engine::conn::tls::Material;
@@ -162,7 +162,9 @@ fn fit_open_files(scenario: &Scenario, plan: &Plan, cores: usize) -> Result<Opti
         return Ok(None);
     }
     let possible = files::connections_within(limit, cores) / plan.connections_each();
-    let cap_is_ours = plan.load.is_open() && scenario.load.max_connections.is_none();
+    // One of several loads has no cap of its own that would be that of all.
+    let is_one = matches!(plan.load, Load::Open { .. });
+    let cap_is_ours = is_one && scenario.load.max_connections.is_none();
     if cap_is_ours && possible >= scenario.load.connections.unwrap_or(1).max(1) {
         Ok(Some(possible))
     } else {
@@ -199,6 +201,9 @@ fn choose_pace(asked: Option<PaceChoice>, open: bool, cores: &[CoreId], sight: &
 fn why_not_precise(cores: &[CoreId], sight: &Sight) -> Option<String> {
     if let Some(quota) = sight.quota.filter(|quota| *quota < cores.len() as f64) {
         return Some(format!("the CPU quota of {quota:.1} is below its {} cores", cores.len()));
+    }
+    if cores.iter().collect::<BTreeSet<_>>().len() < cores.len() {
+        return Some("several loads share a core".to_owned());
     }
     let idle_of = |core: &CoreId| sight.idle.get(core).copied().unwrap_or(0.0);
     if let Some(core) = cores.iter().find(|core| idle_of(core) < IDLE_AT_LEAST) {

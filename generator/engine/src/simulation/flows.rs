@@ -15,7 +15,7 @@ fn span(from: u64, to: u64) -> Span {
 }
 
 fn flow(weight: u32, steps: Vec<Op>) -> Flow {
-    Flow { name: "flow".to_owned(), weight, pacing: None, ends_on_error: false, steps }
+    Flow { name: "flow".to_owned(), weight, pacing: None, ends_on_error: false, steps, feeders: Vec::new() }
 }
 
 /// Three requests of the same length and names of their own.

@@ -36,7 +36,8 @@ fn plan_of(text: &str, file: &File) -> Result<Plan, Vec<Fault>> {
     scenario.script =
         Some(ScriptSource { text: text.to_owned(), secrets_in_clear, ..ScriptSource::default() });
     let addresses = vec!["192.0.2.1:80".parse().expect("an address for documentation (RFC 5737)")];
-    let inputs = Inputs { addresses, files: uploads(file), ..Inputs::default() };
+    let others = vec![addresses.clone(); file.targets.len()];
+    let inputs = Inputs { addresses, others, files: uploads(file), ..Inputs::default() };
     plan::compile(&scenario, &inputs).map_err(|error| match error {
         PlanError::File(faults) => faults,
         error => panic!("{error}\n---\n{text}"),

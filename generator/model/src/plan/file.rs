@@ -115,7 +115,7 @@ fn others(file: &File) -> Result<Vec<(String, Url)>, Vec<Fault>> {
     if faults.is_empty() { Ok(targets) } else { Err(faults) }
 }
 
-/// The file's load, and how long its warm-up is: that of several is the longest.
+/// The file's load, and how long its warm-up is: of several, the shortest.
 fn load(
     file: &File,
     spec: &LoadSpec,
@@ -127,28 +127,33 @@ fn load(
         let what = format!("there are more than {LOADS_MAX} loads");
         return Err(vec![fault(name.at, what, "put some of them into another scenario")]);
     }
-    let (mut parts, mut longest, mut faults) = (Vec::new(), Nanos::ZERO, Vec::new());
+    let (mut parts, mut faults) = (Vec::new(), Vec::new());
+    let is_only = file.loads.len() == 1;
     for (name, load) in &file.loads {
         let (made, warmup) = one(load, spec, seed, logs, &mut faults);
-        longest = longest.max(warmup);
+        if is_only && made.duration().is_some_and(|duration| warmup >= duration) && warmup > Nanos::ZERO {
+            let at = load.phases.first().map_or(name.at, |phase| phase.at);
+            faults.push(fault(at, "the warm-up leaves nothing to measure", "add a phase without `warmup`"));
+        }
         let weights = weights(file, load, script.map_or(&[], |script| &script.flows[..]), &mut faults);
         let has_flow = weights.iter().any(|weight| *weight > 0) || made.picks().is_some();
         if faults.is_empty() && !has_flow && script.is_some() {
             let at = load.phases.first().map_or(name.at, |phase| phase.at);
             faults.push(fault(at, "this load has no flow to run", "give one of its flows a weight above 0"));
         }
-        parts.push(LoadPart { name: name.value.clone(), load: made, weights });
+        parts.push(LoadPart { name: name.value.clone(), load: made, weights, warmup });
     }
     if !faults.is_empty() {
         return Err(faults);
     }
+    let shortest = parts.iter().map(|part: &LoadPart| part.warmup).min().unwrap_or(Nanos::ZERO);
     let is_plain = file.loads.iter().all(|(_, load)| load.flows.is_empty());
     Ok(match (parts.pop(), parts.is_empty()) {
         (None, _) => None,
-        (Some(part), true) if is_plain => Some((part.load, longest)),
+        (Some(part), true) if is_plain => Some((part.load, shortest)),
         (Some(part), _) => {
             parts.push(part);
-            Some((Load::Several(parts), longest))
+            Some((Load::Several(parts), shortest))
         }
     })
 }
@@ -190,9 +195,6 @@ fn one(load: &file::Load, spec: &LoadSpec, seed: u64, logs: &Logs, faults: &mut 
         let what =
             format!("a load has at most {CONNECTIONS_MAX} users or connections and lasts 30 days at most");
         faults.push(fault(at, what, "make it smaller"));
-    }
-    if made.duration().is_some_and(|duration| warmup >= duration) && warmup > Nanos::ZERO {
-        faults.push(fault(at, "the warm-up leaves nothing to measure", "add a phase without `warmup`"));
     }
     (made, warmup)
 }

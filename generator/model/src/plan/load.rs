@@ -103,6 +103,24 @@ impl Load {
         }
     }
 
+    /// The same, each of several with this warm-up.
+    pub(super) fn warmed_for(mut self, warmup: Nanos) -> Self {
+        if let Self::Several(parts) = &mut self {
+            parts.iter_mut().for_each(|part| part.warmup = warmup);
+        }
+        self
+    }
+
+    /// The number of slots of an open load before a time after T0.
+    #[must_use]
+    pub fn expected_before(&self, time: Nanos) -> u64 {
+        match self {
+            Self::Closed { .. } => 0,
+            Self::Open { schedule, .. } => schedule.count_before(time),
+            Self::Several(parts) => parts.iter().map(|part| part.load.expected_before(time)).sum(),
+        }
+    }
+
     /// The rate of an open load at a time after T0.
     #[must_use]
     pub fn rate_at(&self, time: Nanos) -> Option<f64> {

@@ -3,7 +3,9 @@
 use serde::Serialize;
 
 use super::{Load, Plan};
+use crate::script::{Flow, Op};
 use crate::split::Share;
+use crate::units::Nanos;
 
 /// Loads of one run.
 pub const LOADS_MAX: usize = 16;
@@ -15,6 +17,37 @@ pub struct LoadPart {
     pub load: Load,
     /// By flow of the script, how often it is chosen; 0 where it is none of this load's.
     pub weights: Vec<u32>,
+    /// Its own; the run is measured from the shortest on.
+    pub warmup: Nanos,
+}
+
+/// Numbers that lie so far apart, from the first on.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct Apart {
+    pub first: u64,
+    pub step: u64,
+}
+
+impl Apart {
+    /// The number that is so many after the first.
+    #[must_use]
+    pub const fn nth(self, count: u64) -> u64 {
+        self.first.saturating_add(count.saturating_mul(self.step))
+    }
+}
+
+/// How users and iterations of a load are numbered among those of all loads, so that no two have the same number.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct Numbering {
+    pub users: Apart,
+    pub iterations: Apart,
+}
+
+impl Default for Numbering {
+    fn default() -> Self {
+        let all = Apart { first: 0, step: 1 };
+        Self { users: all, iterations: all }
+    }
 }
 
 /// What a thread of the engine does.
@@ -30,19 +63,65 @@ impl Plan {
     /// The plans that are run at the same time: one for each load.
     #[must_use]
     pub fn parts(&self) -> Vec<Self> {
-        let Load::Several(parts) = &self.load else { return vec![self.clone()] };
+        let Load::Several(parts) = &self.load else {
+            let mut plan = self.clone();
+            plan.lead_home();
+            return vec![plan];
+        };
+        let users = |part: &LoadPart| u64::from(part.load.max_connections()) * u64::from(self.lanes());
+        let closed = || parts.iter().filter(|part| !part.load.is_open());
+        let (mut users_before, mut open_before) = (0, 0);
         let of = |(index, part): (usize, &LoadPart)| {
             let mut plan = Self { load: part.load.clone(), ..self.clone() };
             for (flow, weight) in plan.script.flows.iter_mut().zip(&part.weights) {
                 flow.weight = *weight;
             }
             // Each draws for itself.
-            plan.seed = self.seed.wrapping_add(index as u64 * 0x9e37_79b9_7f4a_7c15);
+            plan.seed = self.seed.wrapping_add((index as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
             plan.late_over = super::late_over(&plan.load);
-            plan.numbered = (parts.len() as u64, index as u64);
+            plan.warmup = part.warmup;
+            plan.numbering.iterations = Apart { first: index as u64, step: parts.len() as u64 };
+            // Nobody knows how many users arrive, so their numbers come after those of all others, in turn.
+            plan.numbering.users = if part.load.is_open() {
+                let first = closed().map(users).sum::<u64>() + open_before;
+                open_before += 1;
+                Apart { first, step: parts.iter().filter(|part| part.load.is_open()).count() as u64 }
+            } else {
+                let first = users_before;
+                users_before += users(part);
+                Apart { first, step: 1 }
+            };
+            plan.lead_home();
             plan
         };
         parts.iter().enumerate().map(of).collect()
+    }
+
+    /// An arrival waits for a connection to the first target, so that is one that all flows speak to, if there is any.
+    fn lead_home(&mut self) {
+        if !self.load.is_open() || self.load.picks().is_some() {
+            return;
+        }
+        let script = &self.script;
+        let speaks = |flow: &Flow, target: usize| {
+            let calls = flow.steps.iter().flat_map(|op| match op {
+                Op::Call(call) => *call..*call + 1,
+                Op::Parallel(first, count) => *first..*first + *count,
+                _ => 0..0,
+            });
+            calls.into_iter().any(|call| usize::from(script.calls[usize::from(call)].target) == target)
+        };
+        let taken = || script.flows.iter().filter(|flow| flow.weight > 0);
+        let common = (0..self.targets.len()).find(|&target| taken().all(|flow| speaks(flow, target)));
+        let Some(home @ 1..) = common else { return };
+        self.targets.swap(0, home);
+        for call in &mut self.script.calls {
+            call.target = match usize::from(call.target) {
+                0 => u16::try_from(home).unwrap_or(0),
+                target if target == home => 0,
+                _ => call.target,
+            };
+        }
     }
 
     /// Deals so many threads to the loads: one to each, and the rest by how much each has to do. With fewer than loads
@@ -86,7 +165,6 @@ mod tests {
     use super::*;
     use crate::plan::{Inputs, PlanError, compile};
     use crate::scenario::{Scenario, ScriptSource};
-    use crate::units::Nanos;
 
     const FLOWS: &str = "flows: {a: {steps: [{get: /a}]}, b: {weight: 3, steps: [{get: /b}]}, c: {weight: 0, \
                          steps: [{get: /c}]}}\n";
@@ -113,7 +191,8 @@ mod tests {
         let parts = plan.parts();
         let weights = |part: &Plan| part.script.flows.iter().map(|flow| flow.weight).collect::<Vec<_>>();
         assert_eq!(parts.iter().map(weights).collect::<Vec<_>>(), [[1, 0, 0], [1, 3, 0]]);
-        assert_eq!((parts[0].numbered, parts[1].numbered), ((2, 0), (2, 1)), "no two users have a number");
+        let numbers = |part: &Plan| (part.numbering.users.nth(2), part.numbering.iterations.nth(2));
+        assert_eq!((numbers(&parts[0]), numbers(&parts[1])), ((2, 4), (5, 5)), "no two have a number");
         assert_eq!((parts[0].seed, parts[0].load.is_open()), (plan.seed, false));
         assert!(parts[1].seed != plan.seed && parts[1].load.is_open(), "each draws for itself");
         assert!(parts.iter().all(|part| part.request_names() == plan.request_names()));
@@ -129,7 +208,7 @@ mod tests {
         let plan = compiled(USERS).unwrap();
         let [part] = &plan.parts()[..] else { panic!("{:?}", plan.load) };
         assert_eq!(part.script.flows.iter().map(|flow| flow.weight).sum::<u32>(), 1);
-        assert_eq!(part.numbered, (1, 0));
+        assert_eq!(part.numbering, Numbering::default());
     }
 
     #[test]

@@ -130,6 +130,9 @@ pub struct RateReport {
     /// Arrivals that finished or failed a second, after the warm-up; `null` where an arrival is a request.
     #[serde(default)]
     pub arrivals: Option<f64>,
+    /// What these are taken over: the load without its warm-up.
+    #[serde(default)]
+    pub over_ns: u64,
 }
 
 /// `null` where this build or this run has no such figure.
@@ -315,11 +318,10 @@ impl Report {
 
 /// The rate wanted over the whole of an open load, as it was changed.
 fn target_rate(plan: &Plan, changes: &[RateChange]) -> Option<f64> {
-    if changes.is_empty() {
-        return plan.load.target_rate();
-    }
     let (slots, end) = plan.load.expected()?;
-    Some(per_second(slots, Tempo::after(changes).time_of(end)))
+    let of_warmup = plan.load.expected_before(plan.warmup);
+    let measured_for = Tempo::after(changes).time_of(end).0.saturating_sub(plan.warmup.0);
+    (measured_for > 0).then(|| per_second(slots.saturating_sub(of_warmup), Nanos(measured_for)))
 }
 
 fn check_limits(plan: &Plan, facts: &Facts<'_>, elapsed: Nanos) -> Vec<(Limit, LimitResult)> {
@@ -431,6 +433,7 @@ fn rate(plan: &Plan, facts: &Facts<'_>, measured_for: Nanos) -> RateReport {
         target: target_rate(plan, &facts.rate_changes),
         achieved: per_second(counters.measured, measured_for),
         arrivals: (!is_request).then(|| per_second(measured_arrivals(counters), measured_for)),
+        over_ns: measured_for.0,
     }
 }
 

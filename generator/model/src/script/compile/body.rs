@@ -116,7 +116,14 @@ impl Compiler<'_> {
         pieces.text(&format!("--{boundary}\r\nContent-Disposition: form-data; name=\""));
         self.quoted(&part.name, pieces)?;
         pieces.text("\"");
-        if let Some(filename) = &part.filename {
+        let of_file = match &part.content {
+            // As browsers and curl do it.
+            PartContent::File(name) => {
+                Some(Text::new(base_name(&name.value).replace("{{", "%7B%7B"), name.at))
+            }
+            PartContent::Text(_) => None,
+        };
+        if let Some(filename) = part.filename.as_ref().or(of_file.as_ref()) {
             pieces.text("; filename=\"");
             self.quoted(filename, pieces)?;
             pieces.text("\"");
@@ -157,4 +164,8 @@ impl Compiler<'_> {
         }
         Some(())
     }
+}
+
+fn base_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
 }

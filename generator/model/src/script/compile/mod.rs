@@ -10,7 +10,7 @@ mod steps;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use url::Url;
@@ -104,11 +104,20 @@ impl<'a> Compiler<'a> {
         let once = |steps: &'a [Located<file::Step>]| if is_load { steps } else { &[] };
         let on_start = self.steps(once(&self.file.on_start), &[]);
         let on_stop = self.steps(once(&self.file.on_stop), &[]);
-        let flows = match self.frame.lifecycle {
+        // What `vars` look at is there for each flow.
+        let of_all = self.names.take_looked_at();
+        let mut flows = match self.frame.lifecycle {
             Lifecycle::Setup => vec![self.of_run("setup", &self.file.setup)],
             Lifecycle::Load => self.flows(),
             Lifecycle::Teardown => vec![self.of_run("teardown", &self.file.teardown)],
         };
+        for flow in &mut flows {
+            let all: BTreeSet<_> = flow.feeders.iter().chain(&of_all).copied().collect();
+            flow.feeders = all.into_iter().collect();
+        }
+        if self.faults.is_empty() && self.calls.is_empty() {
+            self.fault(self.first_place(), "there is no request", "add one such as `- get: /`");
+        }
         let is_runnable = flows.iter().any(|flow| flow.weight > 0) || self.only_replays();
         if self.faults.is_empty() && !is_runnable {
             let mend = "add one under `flows:`, with a weight above 0 and the tags that are asked for";
@@ -130,6 +139,7 @@ impl<'a> Compiler<'a> {
             tells: self.tells(),
             initial,
             feeders,
+            feeders_of_all: of_all.into_iter().collect(),
             secrets: self.names.secrets(),
             cookies: self.file.http.cookies.unwrap_or(true),
             once: false,
@@ -245,6 +255,7 @@ impl<'a> Compiler<'a> {
             pacing: flow.pacing.as_ref().map(|span| span_of(span.value)),
             ends_on_error: flow.on_error == file::OnError::End,
             steps,
+            feeders: self.names.take_looked_at().into_iter().collect(),
         })
     }
 
@@ -259,7 +270,20 @@ impl<'a> Compiler<'a> {
     fn of_run(&mut self, name: &str, steps: &[Located<file::Step>]) -> Flow {
         (self.frame.tags, self.frame.exclude_tags) = (&[], &[]);
         let steps = self.steps(steps, &[]);
-        Flow { name: name.to_owned(), weight: 1, pacing: None, ends_on_error: true, steps }
+        let feeders = self.names.take_looked_at().into_iter().collect();
+        Flow { name: name.to_owned(), weight: 1, pacing: None, ends_on_error: true, steps, feeders }
+    }
+
+    /// Where the file begins to say what is done.
+    fn first_place(&self) -> Place {
+        let steps = match self.frame.lifecycle {
+            Lifecycle::Setup => self.file.setup.first(),
+            Lifecycle::Load => {
+                return self.file.flows.first().map_or(Place { line: 1, column: 1 }, |(name, _)| name.at);
+            }
+            Lifecycle::Teardown => self.file.teardown.first(),
+        };
+        steps.map_or(Place { line: 1, column: 1 }, |step| step.at)
     }
 
     fn globals(&self) -> Vec<(u16, Value)> {

@@ -1,6 +1,7 @@
 //! The names that a file's expressions may use.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 
 use crate::expr::{self, Ref, Type, Value};
 use crate::script::VARIABLES_MAX;
@@ -13,6 +14,8 @@ pub(super) struct Names {
     feeders: Vec<(String, Vec<String>)>,
     /// Those that were used, in order of sight: whoever compiles an expression only lends its names.
     secrets: RefCell<Vec<String>>,
+    /// Feeders that were looked at since somebody asked.
+    looked_at: RefCell<BTreeSet<u16>>,
 }
 
 impl Names {
@@ -49,6 +52,11 @@ impl Names {
         self.secrets.borrow().clone()
     }
 
+    /// The feeders that were looked at since the last time.
+    pub(super) fn take_looked_at(&self) -> BTreeSet<u16> {
+        self.looked_at.take()
+    }
+
     fn secret(&self, name: &str) -> u16 {
         let mut secrets = self.secrets.borrow_mut();
         let position = secrets.iter().position(|known| known == name).unwrap_or_else(|| {
@@ -61,7 +69,9 @@ impl Names {
     fn column(&self, feeder: &str, column: &str) -> Option<(Ref, Type)> {
         let position = self.feeders.iter().position(|(name, _)| name == feeder)?;
         let column = self.feeders[position].1.iter().position(|name| name == column)?;
-        let at = Ref::Column { feeder: u16::try_from(position).ok()?, column: u16::try_from(column).ok()? };
+        let feeder = u16::try_from(position).ok()?;
+        self.looked_at.borrow_mut().insert(feeder);
+        let at = Ref::Column { feeder, column: u16::try_from(column).ok()? };
         Some((at, Type::Text))
     }
 }

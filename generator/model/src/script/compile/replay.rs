@@ -59,6 +59,7 @@ impl Compiler<'_> {
                 pacing: None,
                 ends_on_error: false,
                 steps: vec![Op::Call(call)],
+                feeders: Vec::new(),
             }));
         }
         flows

@@ -160,7 +160,8 @@ fn shown(ops: &[Op]) -> Vec<String> {
 #[test]
 fn blocks_become_jumps() {
     let ops = |steps: &str| {
-        let source = format!("vars: {{v: 1}}\nflows:\n  f:\n    - set: {{x: v}}\n{steps}");
+        let source =
+            format!("vars: {{v: 1}}\nflows:\n  f:\n    - set: {{x: v}}\n{steps}  g: [{{get: /last}}]\n");
         shown(&compiled(&source).flows[0].steps)[1..].to_vec()
     };
     assert_eq!(ops("    - think: 1s..2s\n"), ["think 1.00 s..2.00 s"]);
@@ -331,4 +332,33 @@ fn requests_name_their_target_or_lie_within_it() {
     );
     let many = format!("    - parallel: [{}]\n", vec!["{get: /}"; 33].join(", "));
     assert!(spread(&many).unwrap_err().contains("these are 33 requests at once, and at most 32 are allowed"));
+}
+
+#[test]
+fn a_scenario_without_requests_is_none() {
+    let check = |flows: &str| {
+        let text = format!("flows:\n  f: {flows}\n");
+        let faults = compiled_for("http://h/", &text, &Files::new()).map(|_| ()).unwrap_err();
+        let told: Vec<_> = faults.iter().map(ToString::to_string).collect();
+        assert_eq!(told, ["2:3: there is no request; add one such as `- get: /`"], "{flows}");
+    };
+    check("[]");
+    check("[{think: 10ms}]");
+    check("[{set: {x: 1}}, {parallel: []}, {while: 'true', steps: []}]");
+}
+
+#[test]
+fn an_iteration_takes_rows_of_the_feeders_that_it_looks_at() {
+    let files = [("a.csv".to_owned(), b"n\n1\n".to_vec()), ("b.csv".to_owned(), b"n\n1\n".to_vec())].into();
+    let feeders = |more: &str| {
+        let text = format!(
+            "data: {{a: {{csv: a.csv}}, b: {{csv: b.csv}}}}\n{more}flows:\n  none: [{{get: /}}]\n  \
+             one: [{{get: \"/{{{{ b.n }}}}\"}}]\n  both: [{{set: {{x: a.n}}}}, {{get: /, check: [status == int(b.n)]}}]\n"
+        );
+        let script = compiled_for("http://h/", &text, &files).unwrap();
+        script.flows.iter().map(|flow| flow.feeders.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(feeders(""), [vec![], vec![1], vec![0, 1]]);
+    assert_eq!(feeders("on_start: [{get: \"/{{ a.n }}\"}]\n"), [vec![0], vec![0, 1], vec![0, 1]]);
+    assert_eq!(feeders("vars: {v: \"{{ a.n }}\"}\n"), [vec![0], vec![0, 1], vec![0, 1]]);
 }
