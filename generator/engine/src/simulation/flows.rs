@@ -1,9 +1,10 @@
 //! Runs of users with flows of several requests, waits and ways, in the simulated network.
 
 use brunt_model::expr::{Escape, Expr, Stage, Value};
-use brunt_model::plan::{Endpoint, Target};
+use brunt_model::plan::{ClosedShape, Endpoint, Load, Target};
 use brunt_model::script::call::{Call, Draft, Piece};
 use brunt_model::script::{Flow, Op, Span};
+use brunt_model::users::Users;
 
 use super::*;
 use crate::io::sim_h2;
@@ -214,6 +215,34 @@ fn each_user_does_once_what_comes_first_and_last() {
     for seed in 0..20 {
         let outcome = simulate(seed, &framed(busy(), |_| {}), ROUGH);
         assert!(ended(&outcome)[2] <= 8, "seed {seed}: nobody comes twice to the end");
+    }
+}
+
+#[test]
+fn users_that_left_before_the_end_come_to_their_own() {
+    let mut plan = Arc::unwrap_or_clone(framed(vec![Op::Call(0)], |_| {}));
+    // All leave at once, and the load ends while they think about the last request.
+    plan.script.on_stop[0] = Op::Think(span(2_900, 3_100));
+    let Load::Closed { shape, .. } = &mut plan.load else { panic!("a closed load") };
+    let users = Users::default().then(8, 8, Nanos::from_secs(3));
+    *shape = Some(ClosedShape { users, per_user: Some(1) });
+    let outcome = simulate(1, &Arc::new(plan), Manners::PERFECT);
+    assert_eq!(ended(&outcome), [8, 8, 8]);
+    assert!(outcome.ended_at < 3_300 * MS, "and nobody waits for longer: {}", outcome.ended_at);
+}
+
+#[test]
+fn places_of_connections_are_not_lost_where_the_target_is_now_and_then_gone() {
+    for seed in 0..10 {
+        let plan = spread(true, |s| {
+            (s.load.rate, s.load.duration) = (Some(Rate::per_second(20)), Some(Nanos::from_secs(60)));
+            (s.load.max_connections, s.load.max_backlog) = (Some(3), Some(100));
+        });
+        let outcome = simulate(seed, &plan, ROUGH);
+        let counters = outcome.end.total.counters;
+        assert!(counters.finished > 600, "seed {seed}: {counters:?}");
+        let late = outcome.end.total.all_requests().response().max();
+        assert!(late < 20_000 * MS, "seed {seed}: an arrival waited for {late} ns");
     }
 }
 
