@@ -173,7 +173,8 @@ fn multiplex(context: &client::Context, wants: Wants, answer: &[u8], cut: usize)
         let body: &[u8] = if lane == 0 { &[b'x'; 100_000] } else { &[] };
         let fields = vec![(b":method".to_vec(), b"GET".to_vec()), (b":path".to_vec(), b"/".to_vec())];
         let (expects_continue, repeated) = (lane == 0, lane > 0);
-        let request = Outgoing { fields, body: body.into(), expects_continue, repeated, wants };
+        let body = body.into();
+        let request = Outgoing { fields, body, expects_continue, repeated, has_cookies: false, wants };
         client.request(lane, &request, &mut sent);
     }
     for piece in answer.chunks(cut.max(1)) {

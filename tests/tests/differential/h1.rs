@@ -104,7 +104,8 @@ impl Script {
         }
         let head_len = self.head.len();
         let wants = Wants { to_head: self.head.starts_with("HEAD "), ..Wants::default() };
-        Wire { bytes: bytes.into(), head_len, expects_continue: self.expects_continue, wants }
+        let expects_continue = self.expects_continue;
+        Wire { bytes: bytes.into(), head_len, expects_continue, has_cookies: false, wants }
     }
 }
 

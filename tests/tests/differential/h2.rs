@@ -150,6 +150,7 @@ impl<'a> Talk<'a> {
                 body: content(script.body).into(),
                 expects_continue: script.expects_continue,
                 repeated: false,
+                has_cookies: false,
                 wants: Wants { to_head: self.to_head_request, ..Wants::default() },
             };
             self.lanes[lane] = Some(exchange);

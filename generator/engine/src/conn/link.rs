@@ -30,6 +30,15 @@ impl Outgoing {
         }
     }
 
+    /// Its last field is of the cookies that its user keeps.
+    #[must_use]
+    pub const fn has_cookies(&self) -> bool {
+        match self {
+            Self::One(wire) => wire.has_cookies,
+            Self::Two(request) => request.has_cookies,
+        }
+    }
+
     /// Its bytes, where they are known before it is encoded.
     #[inline]
     #[must_use]
@@ -426,6 +435,7 @@ mod tests {
             body: Vec::new().into(),
             expects_continue: false,
             repeated: true,
+            has_cookies: false,
             wants: Wants::default(),
         });
         let mut sent = 0u32;

@@ -27,6 +27,7 @@ fn request(body: usize) -> Outgoing {
         body: vec![b'x'; body].into(),
         expects_continue: false,
         repeated: false,
+        has_cookies: false,
         wants: Wants::default(),
     }
 }
