@@ -9,7 +9,7 @@ use std::task::{Context as TaskContext, Poll};
 use brunt_engine::conn::h1::Context;
 use brunt_engine::conn::head::HeadCache;
 use brunt_engine::conn::one::{One, Wire};
-use brunt_engine::conn::{Step, Wants};
+use brunt_engine::conn::{ErrorsKept, Step, Wants};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::BodyExt as _;
@@ -198,7 +198,7 @@ fn check(seed: u64) {
             body_limit: 1 << 30,
             decode: false,
             redirects: false,
-            errors_kept: 0,
+            errors: ErrorsKept::default(),
         };
         let random = Random(random.next());
         let (order, out, one) = (VecDeque::new(), Vec::new(), One::new(16));
