@@ -200,10 +200,9 @@ fn what_once_cannot_do_is_refused() {
 /// Requests of a log have no iteration: nothing once was sent, and that was a success.
 #[test]
 fn a_log_alone_has_nothing_to_take_once() {
-    let scenario =
-        "target: http://127.0.0.1:1\nload:\n  - replay: {log: a.log, format: combined}\n".to_owned();
+    let scenario = "target: http://127.0.0.1:1\nload:\n  - replay: {log: a.log, format: combined}\n";
     let log = "10.0.0.1 - - [10/Oct/2000:13:55:36 -0700] \"GET / HTTP/1.1\" 200 12 \"-\" \"a\"\n";
-    let folder = Folder::new(&scenario, &[("a.log", log)]);
+    let folder = Folder::new(scenario, &[("a.log", log)]);
     let ended = folder.run("--once").run();
     ended.expect_code(5).expect_on_stderr(&["scenario.yaml:3:", "log", "leave --once out", "`flows`"]);
 }
