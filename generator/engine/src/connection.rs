@@ -158,7 +158,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         let nanos = now.saturating_sub(conn.begun);
         self.recorder.record_connect(nanos);
         if let Some(trace) = &mut self.trace {
-            trace.connect = Some(Nanos(nanos));
+            trace.connected(id, Nanos(nanos));
         }
         conn.begun = now;
         let target = self.lanes.target(id);
@@ -230,7 +230,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             let nanos = now.saturating_sub(self.conns[id.index()].begun);
             self.recorder.record_tls(nanos, resumed);
             if let Some(trace) = &mut self.trace {
-                trace.tls = Some(Nanos(nanos));
+                trace.secured(id, Nanos(nanos));
             }
         }
         Ok(ended)

@@ -83,31 +83,33 @@ impl Filler {
                 }
             }
         }
-        self.add_cookies(jar, place);
-        Ok(Some(self.finish(call.request.expects_continue, wants, multiplexed)))
+        let has_cookies = self.add_cookies(jar, place);
+        Ok(Some(self.finish(call.request.expects_continue, has_cookies, wants, multiplexed)))
     }
 
-    /// A request that goes out again, elsewhere or with the answer to what the server asked for: the same but for its
-    /// cookies and its signature, which are those that fit there.
+    /// A request that goes out again, elsewhere or with the answer to what the server asked for: the same but for the
+    /// jar's cookies and its signature, which are those that fit there. `had_cookies`: its last field is of the jar.
     ///
     /// # Errors
     /// When the credentials have no value, or one that no field can hold.
     pub(crate) fn again(
         &mut self,
-        (call, request): (&Call, &Request),
+        (call, request, had_cookies): (&Call, &Request, bool),
         (wants, multiplexed): (Wants, bool),
         asker: Asker<'_>,
         place: &Place,
     ) -> Result<Outgoing, Unfilled> {
         let Asker { sight, random, jar, challenged } = asker;
         self.take(request, multiplexed);
-        self.drop_field(b"cookie");
+        if had_cookies {
+            self.drop_last_field();
+        }
         if let Some(signer) = call.draft.as_ref().and_then(|draft| draft.signer.as_ref()) {
             SIGNATURE.iter().for_each(|name| self.drop_field(name));
             self.sign(signer, &request.method, (sight, random), challenged, place)?;
         }
-        self.add_cookies(jar, place);
-        Ok(self.finish(request.expects_continue, wants, multiplexed))
+        let has_cookies = self.add_cookies(jar, place);
+        Ok(self.finish(request.expects_continue, has_cookies, wants, multiplexed))
     }
 
     fn take(&mut self, request: &Request, multiplexed: bool) {
@@ -234,18 +236,28 @@ impl Filler {
         host.map_or_else(|| otherwise.to_owned(), |host| String::from_utf8_lossy(host).into_owned())
     }
 
-    fn add_cookies(&mut self, jar: &Jar, place: &Place) {
+    /// Adds what the jar has for the request as its last field, if anything.
+    fn add_cookies(&mut self, jar: &Jar, place: &Place) -> bool {
         if jar.is_empty() {
-            return;
+            return false;
         }
         let target = self.target();
         let path = target.split('?').next().unwrap_or("/");
         let mut cookies = std::mem::take(&mut self.cookies);
         cookies.clear();
-        if jar.write(&place.host, path, place.secure, place.now_s, &mut cookies) {
+        let has_cookies = jar.write(&place.host, path, place.secure, place.now_s, &mut cookies);
+        if has_cookies {
             self.field("Cookie", "cookie", &cookies, !self.fields.is_empty());
         }
         self.cookies = cookies;
+        has_cookies
+    }
+
+    fn drop_last_field(&mut self) {
+        self.fields.pop();
+        let lines = self.head.strip_suffix(b"\n").unwrap_or_default();
+        let end = lines.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+        self.head.truncate(end);
     }
 
     /// `lower` is its name in lower case.
@@ -259,20 +271,33 @@ impl Filler {
             self.head.split_inclusive(|&byte| byte == b'\n').filter(is_kept).flatten().copied().collect();
     }
 
-    fn finish(&mut self, expects_continue: bool, wants: Wants, multiplexed: bool) -> Outgoing {
+    fn finish(
+        &mut self,
+        expects_continue: bool,
+        has_cookies: bool,
+        wants: Wants,
+        multiplexed: bool,
+    ) -> Outgoing {
         if multiplexed {
             return Outgoing::Two(h2::request::Outgoing {
                 fields: std::mem::take(&mut self.fields),
                 body: Arc::from(&self.body[..]),
                 expects_continue,
                 repeated: false,
+                has_cookies,
                 wants,
             });
         }
         self.head.extend_from_slice(b"\r\n");
         let head_len = self.head.len();
         self.head.extend_from_slice(&self.body);
-        Outgoing::One(Wire { bytes: Arc::from(&self.head[..]), head_len, expects_continue, wants })
+        Outgoing::One(Wire {
+            bytes: Arc::from(&self.head[..]),
+            head_len,
+            expects_continue,
+            has_cookies,
+            wants,
+        })
     }
 }
 
@@ -348,6 +373,18 @@ mod tests {
         filler.drop_field(b"cookie");
         assert_eq!(filler.head, b"GET /cookie: HTTP/1.1\r\nCookies: c\r\nX: cookie: d\r\n");
         assert_eq!(filler.fields, fields[1..]);
+    }
+
+    #[test]
+    fn the_last_field_is_dropped() {
+        fn check(head: &[u8], want: &[u8]) {
+            let fields = [b":path", b"added"].map(|name| (name.to_vec(), b"/".to_vec()));
+            let mut filler = Filler { head: head.to_vec(), fields: fields.to_vec(), ..Filler::default() };
+            filler.drop_last_field();
+            assert_eq!((&filler.head[..], &filler.fields[..]), (want, &fields[..1]));
+        }
+        check(b"GET / HTTP/1.1\r\nCookie: a=1\r\nCookie: b=2\r\n", b"GET / HTTP/1.1\r\nCookie: a=1\r\n");
+        check(b"", b"");
     }
 
     #[test]

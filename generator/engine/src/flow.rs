@@ -311,15 +311,16 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         Ok(())
     }
 
-    /// A request of the lane's call that goes out again.
+    /// The lane's request goes out again as this one.
     pub(crate) fn fill_again(
         &mut self,
         lane: LaneId,
         request: &Request,
         now: u64,
     ) -> Result<Outgoing, Unfilled> {
+        let had_cookies = self.lanes.at(lane).sent_own().is_some_and(Outgoing::has_cookies);
         self.with_filler(lane, now, |filler, call, how, asker, place| {
-            filler.again((call, request), how, asker, place)
+            filler.again((call, request, had_cookies), how, asker, place)
         })
     }
 

@@ -15,7 +15,7 @@ use crate::conn::h2::hpack::{Decoder as FieldDecoder, Error as FieldError};
 use crate::conn::h2::request::Outgoing;
 use crate::conn::head::{self, HeadCache};
 use crate::conn::proxy::{self, Handshake};
-use crate::conn::{Step, Wants};
+use crate::conn::{ErrorsKept, Step, Wants};
 
 /// The name of a target, which is also that of its file in `fuzz/fuzz_targets` and of its folder in `fuzz/corpus`, and
 /// what takes its bytes.
@@ -56,7 +56,7 @@ fn h1(answer: &[u8], to_head_request: bool, cut: usize) -> Progress {
         body_limit: LIMIT_BYTES,
         decode: false,
         redirects: true,
-        errors_kept: 100,
+        errors: ErrorsKept { bytes: 100, answers: u32::MAX },
     };
     let mut machine = H1::default();
     machine.expect(Wants { to_head: to_head_request, head: true, body: 1_000, request: 0 });
@@ -156,30 +156,31 @@ pub fn h2(bytes: &[u8]) {
         body_limit: LIMIT_BYTES,
         decode: choice & 2 != 0,
         redirects: choice & 4 != 0,
-        errors_kept: 100,
+        errors: ErrorsKept { bytes: 100, answers: u32::MAX },
     };
     let wants = Wants { to_head: choice & 1 != 0, head: choice & 8 != 0, body: 1_000, request: 0 };
-    let whole = multiplex(&context, wants, answer, usize::MAX);
-    assert!(multiplex(&context, wants, answer, usize::from(*cut)) == whole, "the cut does not matter");
+    let whole = multiplex(context, wants, answer, usize::MAX);
+    assert!(multiplex(context, wants, answer, usize::from(*cut)) == whole, "the cut does not matter");
 }
 
 const LANES: u32 = 4;
 
 /// What was sent, and each step but the waits.
-fn multiplex(context: &client::Context, wants: Wants, answer: &[u8], cut: usize) -> (Vec<u8>, Vec<Step>) {
+fn multiplex(mut context: client::Context, wants: Wants, answer: &[u8], cut: usize) -> (Vec<u8>, Vec<Step>) {
     let (mut client, mut sent, mut steps) = (Client::new(LANES), Vec::new(), Vec::new());
-    client.start(context, &mut sent);
+    client.start(&context, &mut sent);
     for lane in 0..LANES {
         let body: &[u8] = if lane == 0 { &[b'x'; 100_000] } else { &[] };
         let fields = vec![(b":method".to_vec(), b"GET".to_vec()), (b":path".to_vec(), b"/".to_vec())];
         let (expects_continue, repeated) = (lane == 0, lane > 0);
-        let request = Outgoing { fields, body: body.into(), expects_continue, repeated, wants };
+        let body = body.into();
+        let request = Outgoing { fields, body, expects_continue, repeated, has_cookies: false, wants };
         client.request(lane, &request, &mut sent);
     }
     for piece in answer.chunks(cut.max(1)) {
         let mut rest = piece;
         loop {
-            let (used, step) = client.feed(rest, 1, context, &mut sent);
+            let (used, step) = client.feed(rest, 1, &mut context, &mut sent);
             rest = &rest[used..];
             match step {
                 Step::More { .. } => break,

@@ -99,8 +99,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         }
         let lane = self.lanes.at(id);
         let kept = self.conns[self.lanes.conn(id).index()].link.kept(self.lanes.within(id));
-        let sent = lane.detour.as_ref().map(|detour| &detour.request).or(lane.own.as_deref());
-        let path = sent.map_or_else(
+        let path = lane.sent_own().map_or_else(
             || path_of_head(&script.calls[usize::from(lane.request)].request.wire).to_owned(),
             path_sent,
         );

@@ -96,6 +96,11 @@ impl Lane {
         first
     }
 
+    /// The present request, where it is not the one that its call always makes.
+    pub(crate) fn sent_own(&self) -> Option<&Outgoing> {
+        self.detour.as_ref().map(|detour| &detour.request).or(self.own.as_deref())
+    }
+
     /// Bytes of the answer to the present request.
     #[inline(always)]
     pub(crate) const fn hop_bytes(&self) -> u64 {

@@ -151,8 +151,9 @@ pub const HPACK_OWN_TABLE_MAX: usize = 4 * 1024;
 /// What a setup tells, in bytes of its texts.
 pub(crate) const TOLD_BYTES_MAX: usize = 1 << 20;
 
-/// Answers refused for their status whose content is kept for a sample; after that nothing of them is.
-pub(crate) const REFUSALS_LOOKED_AT: u32 = 64;
+/// Answers of a core whose status tells of an error, refused or not, of which content is kept for a sample; after that
+/// nothing of them is.
+pub(crate) const ERRORS_KEPT: u32 = 64;
 
 /// A user whose iteration sent nothing pauses so long: a flow of nothing but conditions must not take the core.
 pub(crate) const EMPTY_ITERATION_NS: u64 = 1_000_000;

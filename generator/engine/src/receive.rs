@@ -386,8 +386,9 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             (None, None) => (0, template.url.clone()),
         };
         let location = self.conns[conn_id.index()].link.location(self.lanes.within(id));
-        let own = lane.detour.as_ref().map(|detour| &detour.request).or(lane.own.as_deref());
-        let sent = own.map_or_else(|| template.request.clone(), |own| as_request(own, &template.request));
+        let sent = lane
+            .sent_own()
+            .map_or_else(|| template.request.clone(), |own| as_request(own, &template.request));
         let next = if hops < max { Plan::redirect(&sent, &from, answer.status, location) } else { None };
         let Some((url, request)) = next else {
             let outcome = if location.is_empty() {

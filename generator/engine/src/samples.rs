@@ -8,7 +8,6 @@ use crate::clock::Clock;
 use crate::core_loop::CoreLoop;
 use crate::io::{Driver, connect_error};
 use crate::lane::{LaneId, Phase};
-use crate::limits::REFUSALS_LOOKED_AT;
 
 /// What was not as it should be of the last answer that was judged.
 #[derive(Copy, Clone, Default, Debug)]
@@ -29,8 +28,6 @@ pub(crate) struct Samples {
     pub(crate) checks: Vec<bool>,
     /// The endpoint of the last connect that failed.
     pub(crate) refused_by: usize,
-    /// Answers refused for their status.
-    refusals: u32,
 }
 
 impl<D: Driver, C: Clock> CoreLoop<D, C> {
@@ -42,12 +39,6 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         let (lane, Some(kind)) = (self.lanes.at(id), outcome.error()) else { return };
         let Some(job) = lane.job else { return };
         let name = self.call(lane.request).name;
-        if kind == ErrorKind::Status {
-            self.samples.refusals += 1;
-            if self.samples.refusals > REFUSALS_LOOKED_AT {
-                self.context.forget_errors();
-            }
-        }
         if self.is_wanted(name, kind, job.intended) {
             let (what, answer) = self.observed(id, kind, note, now);
             self.keep(Observed { name, kind, status: outcome.status(), what, answer });
@@ -91,10 +82,11 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
                 });
                 (words.unwrap_or_default(), None)
             }
-            (ErrorKind::Status, _) if self.samples.refusals > REFUSALS_LOOKED_AT => {
-                ("answered".to_owned(), None)
+            (ErrorKind::Status, _) => {
+                let body = link.kept(self.lanes.within(id)).body;
+                let is_known = !body.is_empty() || self.context.keeps_errors();
+                ("answered".to_owned(), if is_known { kept(body) } else { None })
             }
-            (ErrorKind::Status, _) => ("answered".to_owned(), kept(link.kept(self.lanes.within(id)).body)),
             (ErrorKind::RedirectRefused, _) => {
                 ("redirected to".to_owned(), kept(link.location(self.lanes.within(id))))
             }

@@ -147,6 +147,7 @@ impl Settings {
                 body: own(&request.body),
                 expects_continue: request.expects_continue,
                 repeated,
+                has_cookies: false,
                 wants,
             })
         } else {
@@ -154,6 +155,7 @@ impl Settings {
                 bytes: own(&request.wire),
                 head_len: request.head_len,
                 expects_continue: request.expects_continue,
+                has_cookies: false,
                 wants,
             })
         }

@@ -1,5 +1,7 @@
 //! Exchanges kept whole, where a run is one iteration of each flow.
 
+use std::collections::BTreeMap;
+
 use brunt_model::exchange::{EXCHANGES_BYTES_MAX, EXCHANGES_MAX, Exchange, Part, SAVED_MAX, Within};
 use brunt_model::expr::Value;
 use brunt_model::outcome::ErrorKind;
@@ -9,7 +11,7 @@ use brunt_model::units::Nanos;
 use crate::clock::Clock;
 use crate::conn::link::{Http, Outgoing};
 use crate::core_loop::CoreLoop;
-use crate::io::Driver;
+use crate::io::{ConnId, Driver};
 use crate::lane::{LaneId, Phase};
 
 /// What was exchanged so far.
@@ -17,14 +19,28 @@ use crate::lane::{LaneId, Phase};
 pub(crate) struct Trace {
     pub(crate) exchanges: Vec<Exchange>,
     bytes: usize,
-    /// Times of a connection that was made and that no exchange has used yet.
-    pub(crate) connect: Option<Nanos>,
-    pub(crate) tls: Option<Nanos>,
+    /// Times of connections that were made and that no exchange has used yet.
+    made: BTreeMap<ConnId, Made>,
     /// What was saved of the answer that is being judged.
     saved: Vec<(u16, String)>,
 }
 
+/// What making a connection took.
+#[derive(Default)]
+struct Made {
+    connect: Option<Nanos>,
+    tls: Option<Nanos>,
+}
+
 impl Trace {
+    pub(crate) fn connected(&mut self, id: ConnId, took: Nanos) {
+        self.made.insert(id, Made { connect: Some(took), tls: None });
+    }
+
+    pub(crate) fn secured(&mut self, id: ConnId, took: Nanos) {
+        self.made.entry(id).or_default().tls = Some(took);
+    }
+
     pub(crate) fn save(&mut self, variable: u16, value: &Value) {
         let text = value.to_string();
         self.saved.push((variable, beginning(&text, SAVED_MAX).to_owned()));
@@ -59,7 +75,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         let checks = std::mem::take(&mut self.samples.checks);
         let Some(trace) = &mut self.trace else { return };
         let saved = std::mem::take(&mut trace.saved);
-        let (connect, tls) = (trace.connect.take(), trace.tls.take());
+        let Made { connect, tls } = trace.made.remove(&self.lanes.conn(id)).unwrap_or_default();
         trace.add(Exchange { checks, saved, connect, tls, ..exchange });
     }
 

@@ -1,6 +1,8 @@
 //! What must not be shown, taken out of what is shown: values of secrets in whatever form a request or an answer has them,
 //! and the fields of heads that carry credentials.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
@@ -81,7 +83,7 @@ impl Redactor {
         let mut lines = head.split_inclusive(|&byte| byte == b'\n').peekable();
         while let Some(line) = lines.next() {
             let is_last = lines.peek().is_none();
-            match field_of(line).and_then(|(name, value)| credentials(name, value)) {
+            match field_of(line).and_then(|(name, value)| credentials(name, &value)) {
                 Some(shown) => {
                     let end = if line.ends_with(b"\r\n") { "\r\n" } else { "\n" };
                     out.extend_from_slice(self.text(&shown).as_bytes());
@@ -198,11 +200,13 @@ fn holds(word: &[u8], middle: &[u8], is_cut: bool) -> bool {
     word.windows(middle.len()).any(|window| window == middle) || is_cut && begins()
 }
 
-fn field_of(line: &[u8]) -> Option<(&str, &str)> {
-    let line = std::str::from_utf8(line).ok()?.trim_end_matches(['\r', '\n']);
+/// A field's name and value. A value may have any byte (RFC 9110 section 5.5), and whoever sends it is not to be trusted to
+/// write UTF-8.
+fn field_of(line: &[u8]) -> Option<(&str, Cow<'_, str>)> {
     // Names of pseudo-header fields begin with a colon.
-    let colon = line.get(1..)?.find(':')? + 1;
-    Some((&line[..colon], line[colon + 1..].trim()))
+    let colon = line.get(1..)?.iter().position(|&byte| byte == b':')? + 1;
+    let name = std::str::from_utf8(&line[..colon]).ok()?;
+    Some((name, String::from_utf8_lossy(line[colon + 1..].trim_ascii())))
 }
 
 /// What is shown of a field with credentials; `None` for all others.
@@ -283,6 +287,19 @@ mod tests {
         }
         check("canary1/2", "x can", false, "x can");
         check("canary1/2", "x Y2FuYX", true, "x ***");
+    }
+
+    /// One byte that is not UTF-8 once let the whole line through.
+    #[test]
+    fn credentials_go_whatever_their_bytes_are() {
+        fn check(line: &[u8], want: &str) {
+            let shown = Redactor::default().head(line, false);
+            assert_eq!(String::from_utf8_lossy(&shown), want, "{}", line.escape_ascii());
+        }
+        check(b"Set-Cookie: sid=abc\xff; Path=/\r\n", "Set-Cookie: sid=***; Path=/\r\n");
+        check(b"cookie: a=\xc3; b=\xff2\n", "cookie: a=***; b=***\n");
+        check(b"Authorization: Basic \xfe\r\n", "Authorization: Basic ***\r\n");
+        check(b"X-\xff: abc\r\n", "X-\u{fffd}: abc\r\n");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::task::{Context as TaskContext, Poll};
 use brunt_engine::conn::h1::Context;
 use brunt_engine::conn::head::HeadCache;
 use brunt_engine::conn::one::{One, Wire};
-use brunt_engine::conn::{Step, Wants};
+use brunt_engine::conn::{ErrorsKept, Step, Wants};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::BodyExt as _;
@@ -104,7 +104,8 @@ impl Script {
         }
         let head_len = self.head.len();
         let wants = Wants { to_head: self.head.starts_with("HEAD "), ..Wants::default() };
-        Wire { bytes: bytes.into(), head_len, expects_continue: self.expects_continue, wants }
+        let expects_continue = self.expects_continue;
+        Wire { bytes: bytes.into(), head_len, expects_continue, has_cookies: false, wants }
     }
 }
 
@@ -197,7 +198,7 @@ fn check(seed: u64) {
             body_limit: 1 << 30,
             decode: false,
             redirects: false,
-            errors_kept: 0,
+            errors: ErrorsKept::default(),
         };
         let random = Random(random.next());
         let (order, out, one) = (VecDeque::new(), Vec::new(), One::new(16));

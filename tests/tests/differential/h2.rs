@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 use brunt_engine::conn::h2::client::{Client, Context};
 use brunt_engine::conn::h2::frame::{HEAD_LEN, Head, flag, kind};
 use brunt_engine::conn::h2::request::Outgoing;
-use brunt_engine::conn::{Step, Wants};
+use brunt_engine::conn::{ErrorsKept, Step, Wants};
 use brunt_model::outcome::ErrorKind;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
@@ -86,7 +86,8 @@ struct Talk<'a> {
 
 impl<'a> Talk<'a> {
     fn new(seed: u64, lanes: u32, temper: &Temper, scripts: &'a [Script], random: Random) -> Self {
-        let context = Context { body_limit: 1 << 30, decode: false, redirects: false, errors_kept: 0 };
+        let context =
+            Context { body_limit: 1 << 30, decode: false, redirects: false, errors: ErrorsKept::default() };
         let mut out = Vec::new();
         let client = Client::new(lanes);
         client.start(&context, &mut out);
@@ -150,6 +151,7 @@ impl<'a> Talk<'a> {
                 body: content(script.body).into(),
                 expects_continue: script.expects_continue,
                 repeated: false,
+                has_cookies: false,
                 wants: Wants { to_head: self.to_head_request, ..Wants::default() },
             };
             self.lanes[lane] = Some(exchange);
@@ -167,7 +169,7 @@ impl<'a> Talk<'a> {
             rest = later;
             let mut at = 0;
             loop {
-                let (used, step) = self.client.feed(&piece[at..], 1, &self.context, &mut self.out);
+                let (used, step) = self.client.feed(&piece[at..], 1, &mut self.context, &mut self.out);
                 at += used;
                 if matches!(step, Step::More { .. }) {
                     break;

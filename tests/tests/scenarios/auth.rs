@@ -226,6 +226,30 @@ fn who_is_led_on_is_asked_there() {
     }
 }
 
+/// Cookies that a scenario writes itself go with each request of a chain, and those that the user keeps beside them.
+#[test]
+fn own_cookies_go_on() {
+    let _turn = turn();
+    let check = |cookies: &str, step: &str, want: &[&str], io: &str| {
+        let server = Recorder::start(asking);
+        let scenario = format!(
+            "target: {}\nhttp: {{cookies: {cookies}, auth: {{digest: {{user: me, password: p}}}}, headers: {{Cookie: \
+             own=1}}}}\nflows: {{a: [{{{step}}}]}}\n",
+            server.target()
+        );
+        let folder = Folder::new(&scenario, &[]);
+        folder.run(&format!("-c 1 -n 1 --io {io}")).json().expect_counts(0).expect_errors(&[]);
+        let got: Vec<_> = server.seen().iter().map(|seen| seen.header("cookie")).collect();
+        assert_eq!(got, want, "{step}, cookies: {cookies}");
+    };
+    for io in IO {
+        check("false", "get: /hop, redirects: 1", &["own=1", "own=1", "own=1"], io);
+        check("true", "get: /hop, redirects: 1", &["own=1", "own=1|asked=1", "own=1|asked=1"], io);
+        check("false", "post: /open, redirects: 2", &["own=1"; 4], io);
+        check("true", "post: /open, redirects: 2", &["own=1", "own=1", "own=1", "own=1|asked=1"], io);
+    }
+}
+
 /// Letters of RFC 6750 section 2.1.
 const TOKEN: &str = "aZ09-._~+/==";
 

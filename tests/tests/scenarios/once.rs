@@ -197,6 +197,34 @@ fn what_once_cannot_do_is_refused() {
     }
 }
 
+/// Requests of a log have no iteration: nothing once was sent, and that was a success.
+#[test]
+fn a_log_alone_has_nothing_to_take_once() {
+    let scenario = "target: http://127.0.0.1:1\nload:\n  - replay: {log: a.log, format: combined}\n";
+    let log = "10.0.0.1 - - [10/Oct/2000:13:55:36 -0700] \"GET / HTTP/1.1\" 200 12 \"-\" \"a\"\n";
+    let folder = Folder::new(scenario, &[("a.log", log)]);
+    let ended = folder.run("--once").run();
+    ended.expect_code(5).expect_on_stderr(&["scenario.yaml:3:", "log", "leave --once out", "`flows`"]);
+}
+
+/// Two connections are made at once, and each exchange tells of its own: the first to end once told of the last one made,
+/// and the other of none.
+#[test]
+fn each_exchange_has_the_times_of_its_own_connection() {
+    let _turn = turn();
+    let origin = Origin::start("");
+    let steps = "flows: {a: [{parallel: [{get: /items/1}, {get: /items/2}, {get: /items/3}]}]}";
+    let folder = Folder::new(&format!("target: {}\n{steps}\n", origin.url("")), &[]);
+    for io in IO {
+        let ended = folder.run(&format!("--once -o json --io {io}")).run();
+        ended.expect_code(0);
+        let lines: Vec<Value> =
+            ended.stdout.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect();
+        assert_eq!(lines.len(), 4, "{}", ended.story());
+        assert!(lines[..3].iter().all(|line| line["connect_ns"].is_u64()), "{}", ended.story());
+    }
+}
+
 /// What a server says stays text, whatever it is, and content that is no text is told by its first bytes.
 #[test]
 fn hostile_answers_move_no_cursor() {

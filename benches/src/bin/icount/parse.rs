@@ -2,6 +2,7 @@
 
 use std::hint::black_box;
 
+use brunt_engine::conn::ErrorsKept;
 use brunt_engine::conn::h1::{Context, H1, Progress};
 use brunt_engine::conn::head::HeadCache;
 
@@ -51,7 +52,7 @@ fn feed(answers: &[&[&[u8]]], times: u64) {
         body_limit: u64::MAX,
         decode: false,
         redirects: false,
-        errors_kept: 0,
+        errors: ErrorsKept::default(),
     };
     let mut connection = H1::default();
     for pieces in answers.iter().cycle().take(usize::try_from(times).expect("64-bit only")) {

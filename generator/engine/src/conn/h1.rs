@@ -7,7 +7,7 @@ use brunt_model::outcome::ErrorKind;
 use super::body::Content;
 use super::chunked::{self, Chunked};
 use super::head::{self, Framing, Head, HeadCache};
-use super::{Kept, Wants};
+use super::{ErrorsKept, Kept, Wants};
 use crate::limits::{HEAD_BYTES_MAX, INTERIM_MAX, PARTIAL_HEAD_KEPT};
 
 /// What is the same for all connections of a core.
@@ -20,8 +20,7 @@ pub struct Context {
     pub decode: bool,
     /// Places that answers redirect to are of interest.
     pub redirects: bool,
-    /// So many bytes are kept of the content of an answer whose status tells of an error.
-    pub errors_kept: usize,
+    pub errors: ErrorsKept,
 }
 
 /// Where a piece of input left the answer.
@@ -314,13 +313,13 @@ impl H1 {
 
     /// `bytes` begin with the head.
     #[inline]
-    fn after_head(&mut self, head: &Head, bytes: &[u8], context: &Context) -> Fed {
+    fn after_head(&mut self, head: &Head, bytes: &[u8], context: &mut Context) -> Fed {
         self.answer = Answer { status: head.status, reusable: head.keep_alive };
         if self.wants.head {
             self.kept_head.extend_from_slice(&bytes[..head.len]);
         }
-        if head.status >= 400 && context.errors_kept > 0 {
-            self.content.keep(self.wants.body.max(context.errors_kept));
+        if let Some(bytes) = context.errors.take(head.status) {
+            self.content.keep(self.wants.body.max(bytes));
         }
         self.body_size = if let Framing::Length(length) = head.framing { length } else { 0 };
         if context.decode {
@@ -404,7 +403,7 @@ mod tests {
             body_limit: 1_000,
             decode: false,
             redirects: false,
-            errors_kept: 0,
+            errors: ErrorsKept::default(),
         }
     }
 
@@ -509,6 +508,19 @@ mod tests {
         ] {
             run(&mut machine, &mut context, answer.as_bytes(), 7);
             assert_eq!(machine.location(), want.as_bytes());
+        }
+    }
+
+    /// Answers whose status is accepted once did not count, and content of each was kept as long as a run took.
+    #[test]
+    fn contents_of_so_many_errors_are_kept() {
+        let mut context = Context { errors: ErrorsKept { bytes: 3, answers: 2 }, ..context() };
+        let mut machine = H1::default();
+        for (status, want) in [(404, "abc"), (200, ""), (503, "abc"), (404, "")] {
+            let answer = format!("HTTP/1.1 {status} X\r\nContent-Length: 5\r\n\r\nabcde");
+            machine.expect(Wants::default());
+            assert_eq!(run(&mut machine, &mut context, answer.as_bytes(), 9), done(status, true));
+            assert_eq!(machine.kept().body, want.as_bytes(), "{status}");
         }
     }
 

@@ -9,8 +9,8 @@ use super::one::{One, Wire};
 use super::proxy::Handshake;
 use super::records::Records;
 use super::tls::Session;
-use super::{Kept, Step, Wants, h1, h2};
-use crate::limits::OUT_MAX;
+use super::{ErrorsKept, Kept, Step, Wants, h1, h2};
+use crate::limits::{ERRORS_KEPT, OUT_MAX};
 
 /// A request, as either version sends it.
 #[derive(Clone, Debug)]
@@ -27,6 +27,15 @@ impl Outgoing {
         match self {
             Self::One(wire) => wire.wants,
             Self::Two(request) => request.wants,
+        }
+    }
+
+    /// Its last field is of the cookies that its user keeps.
+    #[must_use]
+    pub const fn has_cookies(&self) -> bool {
+        match self {
+            Self::One(wire) => wire.has_cookies,
+            Self::Two(request) => request.has_cookies,
         }
     }
 
@@ -49,9 +58,10 @@ pub struct Context {
 }
 
 impl Context {
-    /// Contents of answers that tell of errors are of no interest any more.
-    pub const fn forget_errors(&mut self) {
-        (self.one.errors_kept, self.two.errors_kept) = (0, 0);
+    /// Content of the next answer that tells of an error is kept.
+    #[must_use]
+    pub const fn keeps_errors(&self) -> bool {
+        self.one.errors.answers > 0 && self.two.errors.answers > 0
     }
 
     #[must_use]
@@ -59,9 +69,10 @@ impl Context {
         let (decode, redirects) = (plan.decode, plan.redirects.is_some());
         let body_limit = plan.body_limit.0;
         let caches = plan.script.calls.iter().map(|_| super::head::HeadCache::default()).collect();
+        let errors = ErrorsKept { bytes: ANSWER_KEPT, answers: ERRORS_KEPT };
         Self {
-            one: h1::Context { caches, body_limit, decode, redirects, errors_kept: ANSWER_KEPT },
-            two: client::Context { body_limit, decode, redirects, errors_kept: ANSWER_KEPT },
+            one: h1::Context { caches, body_limit, decode, redirects, errors },
+            two: client::Context { body_limit, decode, redirects, errors },
         }
     }
 }
@@ -122,7 +133,7 @@ impl Link {
     pub fn feed(&mut self, bytes: &[u8], now: u64, context: &mut Context) -> (usize, Step) {
         match &mut self.http {
             Http::One(one) => one.feed(bytes, &mut context.one, &mut self.out),
-            Http::Two(client) => client.feed(bytes, now, &context.two, &mut self.out),
+            Http::Two(client) => client.feed(bytes, now, &mut context.two, &mut self.out),
         }
     }
 
@@ -415,9 +426,14 @@ mod tests {
                 body_limit: 1_000,
                 decode: false,
                 redirects: false,
-                errors_kept: 0,
+                errors: ErrorsKept::default(),
             },
-            two: client::Context { body_limit: 1_000, decode: false, redirects: false, errors_kept: 0 },
+            two: client::Context {
+                body_limit: 1_000,
+                decode: false,
+                redirects: false,
+                errors: ErrorsKept::default(),
+            },
         };
         link.start(&context);
         assert_eq!(link.feed(b"\0\0\0\x04\0\0\0\0\0", 1, &mut context).1, Step::Ready);
@@ -426,6 +442,7 @@ mod tests {
             body: Vec::new().into(),
             expects_continue: false,
             repeated: true,
+            has_cookies: false,
             wants: Wants::default(),
         });
         let mut sent = 0u32;

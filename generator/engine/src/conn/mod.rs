@@ -29,6 +29,27 @@ pub struct Wants {
     pub request: u16,
 }
 
+/// Contents kept of answers whose status tells of an error, beside what somebody wants: they go into samples of failures.
+#[derive(Copy, Clone, PartialEq, Eq, Default, Debug)]
+pub struct ErrorsKept {
+    /// So many bytes of each.
+    pub bytes: usize,
+    /// Of so many more answers.
+    pub answers: u32,
+}
+
+impl ErrorsKept {
+    /// What is to be kept of an answer with this status, which then counts.
+    #[inline]
+    pub(crate) const fn take(&mut self, status: u16) -> Option<usize> {
+        if status < 400 || self.answers == 0 {
+            return None;
+        }
+        self.answers -= 1;
+        Some(self.bytes)
+    }
+}
+
 /// What was kept of an answer, until the next one comes.
 #[derive(Copy, Clone, Debug)]
 pub struct Kept<'a> {

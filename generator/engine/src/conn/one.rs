@@ -16,6 +16,8 @@ pub struct Wire {
     pub head_len: usize,
     /// The body waits for `100 (Continue)`.
     pub expects_continue: bool,
+    /// Its last field is of the cookies that its user keeps.
+    pub has_cookies: bool,
     pub wants: Wants,
 }
 

@@ -62,6 +62,12 @@ pub(super) fn of_file(
         logs: &logs,
     };
     let script = compile_all(&file, frame, &inputs.files);
+    let script = match script {
+        Ok(script) if scenario.once => {
+            replay::once(&file, &script).map_or(Ok(script), |fault| Err(vec![fault]))
+        }
+        script => script,
+    };
     let load = match source.lifecycle {
         Lifecycle::Load if names_a_load => Ok(None),
         Lifecycle::Load => load(&file, &scenario.load, scenario.seed, &logs, script.as_ref().ok()),

@@ -10,6 +10,7 @@ use crate::replay::Logs;
 use crate::request::hex;
 use crate::scenario::file::{Fault, File, Load, LogFormat, PhaseShape, Place};
 use crate::schedule::Schedule;
+use crate::script::Script;
 use crate::script::compile::Files;
 use crate::units::{NANOS_PER_SECOND, Nanos};
 
@@ -65,6 +66,16 @@ pub(super) fn beside(load: &Load) -> Option<Fault> {
     let foreign = load.phases.iter().find(|phase| is_foreign(&phase.value.shape))?;
     let mend = "name only logs and pauses in a load with `replay`";
     Some(fault(foreign.at, "arrivals of flows cannot stand beside a log", mend))
+}
+
+/// Why nothing is left of a script that is taken once: the requests of logs are of no flow.
+pub(super) fn once(file: &File, script: &Script) -> Option<Fault> {
+    if script.flows.iter().any(|flow| flow.weight > 0) {
+        return None;
+    }
+    let (name, ..) = file.loads.iter().flat_map(|(_, load)| named(load)).next()?;
+    let mend = "leave --once out, or add `flows` that it can take";
+    Some(fault(name.at, "the requests of a log are not taken with --once, and there is no other flow", mend))
 }
 
 /// How long the replay of the log that is named at `at` takes.

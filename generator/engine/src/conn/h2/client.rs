@@ -18,7 +18,7 @@ use super::frame::{self, ErrorCode, Frame, HEAD_LEN, Head, MAX_FRAME_SIZE, flag,
 use super::request::{self, Outgoing};
 use super::response;
 use super::stream::{Streams, Upload};
-use crate::conn::{Kept, Step};
+use crate::conn::{ErrorsKept, Kept, Step};
 use crate::limits::{CONTROL_PER_RESET, HEAD_BYTES_MAX, STREAMS_BEFORE_SETTINGS};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -45,8 +45,7 @@ pub struct Context {
     pub body_limit: u64,
     pub decode: bool,
     pub redirects: bool,
-    /// As [`crate::conn::h1::Context::errors_kept`].
-    pub errors_kept: usize,
+    pub errors: ErrorsKept,
 }
 
 /// The connection must end: why, as the peer is told and as results name it.
@@ -278,7 +277,13 @@ impl Client {
 
     /// Takes what the server sent, up to the next step. Of `bytes` the number returned were used.
     #[inline]
-    pub fn feed(&mut self, bytes: &[u8], now: u64, context: &Context, out: &mut Vec<u8>) -> (usize, Step) {
+    pub fn feed(
+        &mut self,
+        bytes: &[u8],
+        now: u64,
+        context: &mut Context,
+        out: &mut Vec<u8>,
+    ) -> (usize, Step) {
         if let Some(lane) = self.unprocessed() {
             return (0, Step::Unprocessed { lane });
         }
@@ -318,7 +323,7 @@ impl Client {
 
     /// Takes one frame, or as much of it as has arrived.
     #[inline]
-    fn next_frame(&mut self, bytes: &[u8], now: u64, context: &Context, out: &mut Vec<u8>) -> Taken {
+    fn next_frame(&mut self, bytes: &[u8], now: u64, context: &mut Context, out: &mut Vec<u8>) -> Taken {
         if !self.partial.is_empty() {
             return self.complete_frame(bytes, now, context, out);
         }
@@ -348,7 +353,7 @@ impl Client {
     }
 
     /// Adds to a frame that arrived in part.
-    fn complete_frame(&mut self, bytes: &[u8], now: u64, context: &Context, out: &mut Vec<u8>) -> Taken {
+    fn complete_frame(&mut self, bytes: &[u8], now: u64, context: &mut Context, out: &mut Vec<u8>) -> Taken {
         let mut used = 0;
         if self.partial.len() < HEAD_LEN {
             used = bytes.len().min(HEAD_LEN - self.partial.len());
@@ -424,7 +429,7 @@ impl Client {
         head: Head,
         payload: &[u8],
         now: u64,
-        context: &Context,
+        context: &mut Context,
         out: &mut Vec<u8>,
     ) -> Result<Option<Step>, Fatal> {
         match frame::parse(head, payload)? {

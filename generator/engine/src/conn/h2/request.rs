@@ -16,6 +16,8 @@ pub struct Outgoing {
     pub expects_continue: bool,
     /// The same list is sent again and again.
     pub repeated: bool,
+    /// As [`crate::conn::one::Wire::has_cookies`].
+    pub has_cookies: bool,
     pub wants: Wants,
 }
 

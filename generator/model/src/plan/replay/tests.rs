@@ -65,6 +65,25 @@ fn each_request_has_its_time() {
     assert_eq!((single.duration(), single.target_rate()), (Some(Nanos::from_secs(1)), Some(1.0)));
 }
 
+/// Flows beside a log are what is taken once; a log alone has none.
+#[test]
+fn a_log_alone_is_not_taken_once() {
+    fn check(source: &str, want: Result<usize, usize>) {
+        let plan = compiled(source, LOG, |scenario| scenario.once = true);
+        let got = match plan {
+            Ok(plan) => Ok(plan.script.flows.len()),
+            Err(PlanError::File(faults)) => {
+                assert!(faults.iter().all(|fault| fault.mend.contains("leave --once out")), "{faults:?}");
+                Err(faults.len())
+            }
+            Err(other) => panic!("{other:?}"),
+        };
+        assert_eq!(got, want, "{source}");
+    }
+    check(REPLAY, Err(1));
+    check(&format!("flows: {{f: [{{get: /}}]}}\n{REPLAY}"), Ok(1));
+}
+
 #[test]
 fn requests_are_sent_as_they_were_with_what_the_scenario_adds() {
     let source = format!("http: {{headers: {{X-Own: 2, X-More: 3}}, auth: {{bearer: t}}}}\n{REPLAY}");

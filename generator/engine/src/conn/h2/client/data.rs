@@ -15,7 +15,7 @@ impl Client {
         &mut self,
         head: Head,
         now: u64,
-        context: &Context,
+        context: &mut Context,
         out: &mut Vec<u8>,
     ) -> Result<Option<Step>, Fatal> {
         let end_stream = head.flags & flag::END_STREAM != 0;

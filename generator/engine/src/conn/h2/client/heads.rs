@@ -15,7 +15,7 @@ impl Client {
         fragment: &[u8],
         end_headers: bool,
         now: u64,
-        context: &Context,
+        context: &mut Context,
         out: &mut Vec<u8>,
     ) -> Result<Option<Step>, Fatal> {
         let Some(mut block) = self.block.take() else { return Err(BROKEN) };
@@ -41,7 +41,7 @@ impl Client {
         end_stream: bool,
         block: &[u8],
         now: u64,
-        context: &Context,
+        context: &mut Context,
         out: &mut Vec<u8>,
     ) -> Result<Option<Step>, Fatal> {
         let lane = self.lane_of(stream, now)?;
@@ -71,7 +71,7 @@ impl Client {
         lane: u32,
         head: ResponseHead,
         end_stream: bool,
-        context: &Context,
+        context: &mut Context,
         out: &mut Vec<u8>,
     ) -> Option<Step> {
         let stream = self.streams.get(lane);
@@ -91,8 +91,8 @@ impl Client {
                 if stream.wants.head {
                     std::mem::swap(&mut stream.head, &mut self.responses.fields);
                 }
-                if head.status >= 400 && context.errors_kept > 0 {
-                    stream.content.keep(stream.wants.body.max(context.errors_kept));
+                if let Some(bytes) = context.errors.take(head.status) {
+                    stream.content.keep(stream.wants.body.max(bytes));
                 }
                 let to_head = stream.wants.to_head;
                 if !to_head && head.length.is_some_and(|length| length > context.body_limit) {

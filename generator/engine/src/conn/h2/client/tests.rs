@@ -2,7 +2,12 @@ use super::*;
 use crate::conn::Wants;
 use crate::conn::h1::Answer;
 
-const CONTEXT: Context = Context { body_limit: 1 << 20, decode: false, redirects: false, errors_kept: 0 };
+const CONTEXT: Context = Context {
+    body_limit: 1 << 20,
+    decode: false,
+    redirects: false,
+    errors: ErrorsKept { bytes: 0, answers: 0 },
+};
 
 /// A client whose server has sent its SETTINGS, and a request without a body or with one of so many bytes.
 fn begun(lanes: u32) -> (Client, Vec<u8>) {
@@ -10,7 +15,7 @@ fn begun(lanes: u32) -> (Client, Vec<u8>) {
     client.start(&CONTEXT, &mut out);
     let mut settings = Vec::new();
     frame::write_settings(&[], &mut settings);
-    assert_eq!(client.feed(&settings, 1, &CONTEXT, &mut out), (settings.len(), Step::Ready));
+    assert_eq!(client.feed(&settings, 1, &mut { CONTEXT }, &mut out), (settings.len(), Step::Ready));
     (client, out)
 }
 
@@ -27,6 +32,7 @@ fn request(body: usize) -> Outgoing {
         body: vec![b'x'; body].into(),
         expects_continue: false,
         repeated: false,
+        has_cookies: false,
         wants: Wants::default(),
     }
 }
@@ -34,7 +40,7 @@ fn request(body: usize) -> Outgoing {
 fn steps(client: &mut Client, bytes: &[u8], out: &mut Vec<u8>) -> Vec<Step> {
     let (mut at, mut steps) = (0, Vec::new());
     loop {
-        let (used, step) = client.feed(&bytes[at..], 1, &CONTEXT, out);
+        let (used, step) = client.feed(&bytes[at..], 1, &mut { CONTEXT }, out);
         at += used;
         match step {
             Step::More { .. } => return steps,
@@ -80,7 +86,7 @@ fn bodies_that_were_given_up_do_not_gather() {
 #[test]
 fn each_stream_keeps_its_own_location() {
     let (mut client, mut out) = begun(2);
-    let context = Context { redirects: true, ..CONTEXT };
+    let mut context = Context { redirects: true, ..CONTEXT };
     client.request(0, &request(0), &mut out);
     client.request(1, &request(0), &mut out);
     let mut bytes = Vec::new();
@@ -93,7 +99,7 @@ fn each_stream_keeps_its_own_location() {
     frame::write_data(1, b"x", true, &mut bytes);
     let mut at = 0;
     for (lane, location) in [(1, b"/b"), (0, b"/a")] {
-        let (used, step) = client.feed(&bytes[at..], 1, &context, &mut out);
+        let (used, step) = client.feed(&bytes[at..], 1, &mut context, &mut out);
         at += used;
         assert_eq!(step, Step::Done { lane, answer: Answer { status: 302, reusable: true } });
         assert_eq!(client.location(lane), location);
@@ -113,7 +119,7 @@ fn nothing_that_a_server_sends_for_free_pays_for_more() {
         let (mut client, mut out) = begun(1);
         assert_eq!(steps(&mut client, &settings, &mut out), [Step::Ready]);
         client.request(0, &request(1_000_000), &mut out);
-        let flooded = |_: &u32| match client.feed(piece, 1, &CONTEXT, &mut out).1 {
+        let flooded = |_: &u32| match client.feed(piece, 1, &mut { CONTEXT }, &mut out).1 {
             Step::Failed(ErrorKind::Flood) => true,
             step => {
                 assert!(matches!(step, Step::More { .. } | Step::Ready), "{name}: {step:?}");
@@ -122,5 +128,22 @@ fn nothing_that_a_server_sends_for_free_pays_for_more() {
         };
         let pieces = (0..10_000).find(flooded);
         assert!(pieces.is_some_and(|pieces| pieces <= most), "{name}: {pieces:?}");
+    }
+}
+
+/// Answers whose status is accepted once did not count, and content of each was kept as long as a run took.
+#[test]
+fn contents_of_so_many_errors_are_kept() {
+    let (mut client, mut out) = begun(1);
+    let mut context = Context { errors: ErrorsKept { bytes: 3, answers: 2 }, ..CONTEXT };
+    // :status 404, 200, 500 and 404 of the static table (RFC 7541 appendix A).
+    for (stream, status, want) in [(1, 0x8d, "abc"), (3, 0x88, ""), (5, 0x8e, "abc"), (7, 0x8d, "")] {
+        client.request(0, &request(0), &mut out);
+        let mut bytes = Vec::new();
+        frame::write_headers(stream, &[status], false, true, &mut bytes);
+        frame::write_data(stream, b"abcde", true, &mut bytes);
+        let (used, step) = client.feed(&bytes, 1, &mut context, &mut out);
+        assert!(used == bytes.len() && matches!(step, Step::Done { lane: 0, .. }), "{stream}: {step:?}");
+        assert_eq!(client.kept(0).body, want.as_bytes(), "{stream}");
     }
 }
