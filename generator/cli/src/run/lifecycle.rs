@@ -62,6 +62,11 @@ impl Once {
         Ok(Some(Self { prepared, name }))
     }
 
+    /// The values of the secrets that it uses.
+    pub(super) fn secrets(&self) -> &[String] {
+        &self.prepared.parts.data.secrets
+    }
+
     /// Does it, and returns what it found out.
     ///
     /// # Errors

@@ -55,7 +55,7 @@ pub(crate) fn run(flags: &RunFlags) -> Result<Exit, CommandError> {
     }
     let Ready { prepared, mut inputs, wanted, tls, setup, teardown } = ready(flags)?;
     tls.notices.iter().chain(&prepared.notices).for_each(|notice| terminal::say(notice));
-    if let Some(setup) = setup {
+    if let Some(setup) = &setup {
         match setup.run(&inputs, &wanted)? {
             Done::With(globals) => inputs.globals = globals,
             Done::StoppedBy(signal) => return Ok(Exit::by(signal)),
@@ -90,7 +90,8 @@ pub(crate) fn run(flags: &RunFlags) -> Result<Exit, CommandError> {
     key_log.and_then(|log| log.notice()).iter().for_each(|notice| terminal::say(notice));
 
     let Prepared { scenario, plan, parts, environment, .. } = prepared;
-    let redactor = secrets::redactor(&parts.data.secrets, &scenario);
+    let of_once = [&setup, &teardown].into_iter().flatten().flat_map(Once::secrets);
+    let redactor = secrets::redactor(parts.data.secrets.iter().chain(of_once), &scenario);
     let exchanges = std::mem::take(&mut observed.exchanges);
     let identity = Identity { run_id, started_at };
     let report = judge((&plan, &parts, &redactor), &finished, observed, kernel, identity, environment);
