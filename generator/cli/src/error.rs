@@ -13,6 +13,7 @@ use crate::kernel::Refusal;
 use crate::output::write::WriteError;
 use crate::run::addresses::LookupError;
 use crate::run::tls::PemError;
+use crate::terminal;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CommandError {
@@ -69,6 +70,12 @@ fn told(faults: &[Fault]) -> String {
 impl CommandError {
     pub(crate) fn system(what: &'static str) -> impl FnOnce(std::io::Error) -> Self {
         move |cause| Self::System { what, cause }
+    }
+
+    /// Tells a person; a script is told by the code.
+    pub(crate) fn tell(&self) -> Exit {
+        terminal::say(&format!("error: {self}"));
+        self.exit()
     }
 
     pub(crate) fn exit(&self) -> Exit {

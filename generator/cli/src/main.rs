@@ -36,10 +36,7 @@ fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(shown.exit_code()).unwrap_or(Exit::Usage.code()));
         }
     };
-    let exit = execute(cli.command).unwrap_or_else(|error| {
-        terminal::say(&format!("error: {error}"));
-        error.exit()
-    });
+    let exit = execute(cli.command).unwrap_or_else(|error| error.tell());
     ExitCode::from(exit.code())
 }
 

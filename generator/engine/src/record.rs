@@ -135,6 +135,7 @@ impl Recorder {
         done.connections = gauges.connections;
         done.arrivals_in_flight = gauges.arrivals_in_flight;
         done.requests_in_flight = gauges.requests_in_flight;
+        done.last = last;
         self.total.merge(&done.stats);
         // The channel holds as many as there are snapshots; it refuses only when the receiver is gone with the run.
         let _ = self.exchange.filled.try_send(done);

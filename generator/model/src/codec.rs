@@ -47,6 +47,7 @@ pub fn encode_snapshot(snapshot: &Snapshot, out: Vec<u8>) -> Result<Vec<u8>, Cod
         connections: snapshot.connections,
         arrivals_in_flight: snapshot.arrivals_in_flight,
         requests_in_flight: snapshot.requests_in_flight,
+        last: snapshot.last,
     };
     encode_stats(&snapshot.stats, postcard::to_extend(&head, out)?)
 }
@@ -72,6 +73,7 @@ pub fn decode_snapshot(bytes: &[u8], names: usize) -> Result<Snapshot, CodecErro
         connections: head.connections,
         arrivals_in_flight: head.arrivals_in_flight,
         requests_in_flight: head.requests_in_flight,
+        last: head.last,
     })
 }
 
@@ -131,6 +133,7 @@ struct Head {
     connections: u64,
     arrivals_in_flight: u64,
     requests_in_flight: u64,
+    last: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -286,8 +289,8 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(128))]
 
         #[test]
-        fn what_was_written_is_read(stats in stats(), seq in any::<u64>(), tick in 0u64..1 << 28) {
-            let snapshot = Snapshot { seq, tick, stats, connections: 7, ..Snapshot::blank(3, 2, 0) };
+        fn what_was_written_is_read(stats in stats(), seq in any::<u64>(), tick in 0u64..1 << 28, last in any::<bool>()) {
+            let snapshot = Snapshot { seq, tick, stats, last, connections: 7, ..Snapshot::blank(3, 2, 0) };
             let bytes = encode_snapshot(&snapshot, Vec::new()).unwrap();
             prop_assert_eq!(decode_snapshot(&bytes, 2), Ok(snapshot));
             prop_assert!(decode_snapshot(&bytes[..bytes.len() - 1], 2).is_err());

@@ -500,6 +500,8 @@ pub struct Snapshot {
     pub connections: u64,
     pub arrivals_in_flight: u64,
     pub requests_in_flight: u64,
+    /// The core has ended: nothing more comes of it.
+    pub last: bool,
 }
 
 impl Snapshot {
@@ -516,6 +518,7 @@ impl Snapshot {
             connections: 0,
             arrivals_in_flight: 0,
             requests_in_flight: 0,
+            last: false,
         }
     }
 }

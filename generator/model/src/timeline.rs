@@ -1,5 +1,5 @@
 //! Interval snapshots of many cores to one row a tick. Memory is bounded: a tick's sums are folded into a row of
-//! fixed size as soon as every core is past it, and the number of rows has a limit.
+//! fixed size as soon as every core is past it or has ended, and the number of rows has a limit.
 
 use serde::{Deserialize, Serialize};
 
@@ -34,9 +34,26 @@ struct OpenTick {
     tick: u64,
     stats: Stats,
     /// By core, once it has reported.
-    connections: Vec<Option<u64>>,
-    /// Completed a second, summed over the cores.
-    achieved: f64,
+    parts: Vec<Option<Part>>,
+}
+
+/// What one core did in a tick.
+#[derive(Copy, Clone)]
+struct Part {
+    wall: Nanos,
+    completed: u64,
+    connections: u64,
+    /// The core has ended in it.
+    last: bool,
+}
+
+impl Part {
+    /// Completed a second. Who has ended did nothing in what was left of `span`; who could not hand over in time speaks
+    /// for more than one interval.
+    fn rate(&self, span: Nanos) -> f64 {
+        let wall = if self.last { self.wall.max(span) } else { self.wall };
+        if wall == Nanos::ZERO { 0.0 } else { self.completed as f64 / wall.as_secs_f64() }
+    }
 }
 
 /// A tick that is complete.
@@ -51,7 +68,8 @@ pub struct Timeline {
     interval: Nanos,
     load: Load,
     names: usize,
-    cores: usize,
+    /// By core, the tick in which it has ended.
+    ended: Vec<Option<u64>>,
     open: Vec<OpenTick>,
     /// The first tick that is not closed yet.
     next: u64,
@@ -68,7 +86,7 @@ impl Timeline {
             interval: plan.interval,
             load: plan.load.clone(),
             names: plan.request_names().len(),
-            cores,
+            ended: vec![None; cores],
             open: Vec::new(),
             next: 0,
             rows: Vec::new(),
@@ -91,53 +109,74 @@ impl Timeline {
         Some(self.load.rate_at(tempo.scheduled_at(time))? * tempo.share())
     }
 
-    /// Adds a snapshot to its tick; returns the tick that this closed, if it did.
-    pub fn add(&mut self, snapshot: &Snapshot) -> Option<Closed> {
-        let tail = snapshot.time.wall_ns * TAIL_SHARE < self.interval.0;
-        if tail && snapshot.tick > 0 {
-            return None; // The rest after the last whole interval is too short for a rate; its totals still count.
+    /// Adds a snapshot to its tick.
+    pub fn add(&mut self, snapshot: &Snapshot) {
+        let core = snapshot.core as usize;
+        if let Some(ended) = self.ended.get_mut(core).filter(|_| snapshot.last) {
+            *ended = Some(snapshot.tick);
         }
         if snapshot.tick < self.next {
-            return None; // A core that was more than OPEN_TICKS_MAX behind; its totals still count.
+            return; // A core that was more than OPEN_TICKS_MAX behind; its totals still count.
         }
         let position = match self.open.binary_search_by_key(&snapshot.tick, |open| open.tick) {
             Ok(position) => position,
             Err(position) => {
                 let (tick, stats) = (snapshot.tick, Stats::new(self.names));
-                let connections = vec![None; self.cores];
-                self.open.insert(position, OpenTick { tick, stats, connections, achieved: 0.0 });
+                let parts = vec![None; self.ended.len()];
+                self.open.insert(position, OpenTick { tick, stats, parts });
                 position
             }
         };
         let open = &mut self.open[position];
         open.stats.merge(&snapshot.stats);
-        if let Some(connections) = open.connections.get_mut(snapshot.core as usize) {
-            *connections = Some(snapshot.connections);
+        if let Some(part) = open.parts.get_mut(core) {
+            *part = Some(Part {
+                wall: Nanos(snapshot.time.wall_ns),
+                completed: snapshot.stats.counters.completed,
+                connections: snapshot.connections,
+                last: snapshot.last,
+            });
         }
-        if snapshot.time.wall_ns > 0 {
-            // A core that could not hand over in time speaks for more than one interval.
-            let seconds = Nanos(snapshot.time.wall_ns).as_secs_f64();
-            open.achieved += snapshot.stats.counters.completed as f64 / seconds;
-        }
-        let complete = self.open[0].connections.iter().all(Option::is_some);
+    }
+
+    /// Closes the oldest tick if no core has anything to add to it, or too many are open.
+    pub fn close_complete(&mut self) -> Option<Closed> {
+        let open = self.open.first()?;
+        let is_past = |(part, ended): (&Option<Part>, &Option<u64>)| {
+            part.is_some() || ended.is_some_and(|ended| ended < open.tick)
+        };
+        let complete = open.parts.iter().zip(&self.ended).all(is_past);
         if complete || self.open.len() > OPEN_TICKS_MAX { self.close_oldest() } else { None }
     }
 
     /// Closes the oldest tick as it is: when the run is over, nothing more comes.
     pub fn close_oldest(&mut self) -> Option<Closed> {
-        if self.open.is_empty() {
-            return None;
+        while !self.open.is_empty() {
+            let open = self.open.remove(0);
+            self.next = open.tick.saturating_add(1);
+            let span = self.span(&open);
+            if open.tick > 0 && span.0 * TAIL_SHARE < self.interval.0 {
+                continue; // The rest after the last whole interval is too short for a rate; its totals still count.
+            }
+            let row = self.row(&open, span);
+            if (self.rows.len() as u64) < TIMELINE_ROWS_MAX {
+                self.rows.push(row.clone());
+            }
+            return Some(Closed { row, stats: open.stats });
         }
-        let open = self.open.remove(0);
-        self.next = open.tick.saturating_add(1);
-        let row = self.row(&open);
-        if (self.rows.len() as u64) < TIMELINE_ROWS_MAX {
-            self.rows.push(row.clone());
-        }
-        Some(Closed { row, stats: open.stats })
+        None
     }
 
-    fn row(&self, open: &OpenTick) -> Row {
+    /// How much of its interval the run was there for: all of it, unless all cores have ended by then.
+    fn span(&self, open: &OpenTick) -> Nanos {
+        if self.ended.iter().any(|ended| ended.is_none_or(|ended| ended > open.tick)) {
+            return self.interval;
+        }
+        let walls = open.parts.iter().flatten().map(|part| part.wall.min(self.interval));
+        walls.max().unwrap_or(Nanos::ZERO)
+    }
+
+    fn row(&self, open: &OpenTick, span: Nanos) -> Row {
         let all = open.stats.all_requests();
         let response = all.response();
         let bounds = [open.tick, open.tick + 1].map(|tick| Nanos(tick * self.interval.0));
@@ -145,12 +184,12 @@ impl Timeline {
         Row {
             tick: open.tick,
             target,
-            achieved: open.achieved,
+            achieved: open.parts.iter().flatten().map(|part| part.rate(span)).sum(),
             p50: response.quantile(0.5),
             p99: response.quantile(0.99),
             kernel_p99: (!all.kernel.is_empty()).then(|| all.kernel.quantile(0.99)),
             errors: open.stats.counters.failed,
-            connections: open.connections.iter().flatten().sum(),
+            connections: open.parts.iter().flatten().map(|part| part.connections).sum(),
             lag_p99: open.stats.lag.quantile(0.99),
         }
     }
@@ -185,7 +224,11 @@ mod tests {
         let mut timeline = Timeline::new(&plan, 2);
         let figures = |closed: Closed| (closed.row.tick, closed.stats.counters.completed);
         let while_running = snapshots.iter().map(|&(core, tick, count)| snapshot(core, tick, count));
-        let got: Vec<_> = while_running.filter_map(|one| timeline.add(&one)).map(figures).collect();
+        let mut got = Vec::new();
+        for one in while_running {
+            timeline.add(&one);
+            got.extend(std::iter::from_fn(|| timeline.close_complete()).map(figures));
+        }
         assert_eq!(got, closed);
         let rest: Vec<_> = std::iter::from_fn(|| timeline.close_oldest()).map(figures).collect();
         assert_eq!(rest, still_open);
@@ -201,6 +244,56 @@ mod tests {
         // A core that is too far behind comes too late for its tick.
         let behind = [(0, 0, 1), (0, 1, 1), (0, 2, 1), (0, 3, 1), (0, 4, 1), (1, 0, 9), (1, 1, 2)];
         check(&behind, &[(0, 1), (1, 3)], &[(2, 1), (3, 1), (4, 1)]);
+    }
+
+    /// A second of one core: the core, the tick, how many milliseconds of it, what it completed, and whether it has ended.
+    type Second = (u32, u64, u64, u64, bool);
+
+    /// The ticks that each of these closes at once, with what was completed a second; no tick is left open.
+    #[track_caller]
+    fn check_ends(seconds: &[(Second, &[(u64, f64)])]) {
+        let inputs = Inputs { addresses: vec!["127.0.0.1:80".parse().unwrap()], ..Inputs::default() };
+        let mut timeline = Timeline::new(&compile(&Scenario::of("http://h/"), &inputs).unwrap(), 2);
+        for &((core, tick, ms, completed, last), want) in seconds {
+            let time = CoreTime { wall_ns: ms * 1_000_000, ..CoreTime::default() };
+            timeline.add(&Snapshot { time, last, ..snapshot(core, tick, completed) });
+            let closed = std::iter::from_fn(|| timeline.close_complete());
+            let got: Vec<_> = closed.map(|closed| (closed.row.tick, closed.row.achieved)).collect();
+            assert_eq!(got, want, "{core} {tick}");
+        }
+        assert!(timeline.close_oldest().is_none());
+    }
+
+    /// Loads of different length: rows came four intervals late once the shorter had ended, and its half second was
+    /// taken for a whole one.
+    #[test]
+    fn who_has_ended_is_not_waited_for() {
+        let (goes_on, ended) = (false, true);
+        check_ends(&[
+            ((0, 0, 1_000, 1_000, goes_on), &[]),
+            ((1, 0, 1_000, 10, goes_on), &[(0, 1_010.0)]),
+            ((0, 1, 500, 500, ended), &[]),
+            ((1, 1, 1_000, 10, goes_on), &[(1, 510.0)]),
+            ((1, 2, 1_000, 10, goes_on), &[(2, 10.0)]),
+            ((1, 3, 250, 10, ended), &[(3, 40.0)]),
+        ]);
+        // All that waited for one that has ended closes with its last.
+        check_ends(&[
+            ((1, 0, 1_000, 10, goes_on), &[]),
+            ((1, 1, 1_000, 20, goes_on), &[]),
+            ((0, 0, 500, 500, ended), &[(0, 510.0), (1, 20.0)]),
+            ((1, 2, 50, 1, ended), &[]),
+        ]);
+        // What is too short for a row of its own is part of one where others go on.
+        check_ends(&[
+            ((0, 0, 1_000, 1, goes_on), &[]),
+            ((1, 0, 1_000, 1, goes_on), &[(0, 2.0)]),
+            ((0, 1, 50, 5, ended), &[]),
+            ((1, 1, 1_000, 10, goes_on), &[(1, 15.0)]),
+            ((1, 2, 1_000, 10, ended), &[(2, 10.0)]),
+        ]);
+        // A row is as long as the last of the run.
+        check_ends(&[((0, 0, 250, 100, ended), &[]), ((1, 0, 500, 100, ended), &[(0, 400.0)])]);
     }
 
     #[test]

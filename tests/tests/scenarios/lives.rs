@@ -1,7 +1,11 @@
 //! What is done once for a user or for the run, what is done at once, and where it goes.
 
+use std::time::Duration;
+
+use brunt_tests::clock;
 use brunt_tests::recorder::{Recorder, Seen, answer};
 use brunt_tests::turn;
+use rustix::process::Signal;
 
 use crate::{Folder, IO};
 
@@ -72,6 +76,43 @@ fn a_setup_that_fails_is_the_end() {
     assert!(ended.stderr.contains("setup failed: GET /: connect_refused"), "{}", ended.stderr);
 }
 
+/// What it took was never given back.
+#[test]
+fn a_setup_that_is_not_done_is_followed_by_teardown() {
+    let _turn = turn();
+    let server = Recorder::start(shop);
+    let scenario = |rest: &str, teardown: &str| {
+        format!(
+            "target: {}\nsetup:\n  - {{post: /login, save: {{token: 'json(\"$.token\")'}}}}\n  - get: /b\n{rest}  - {{get: \
+             /c, save: {{late: status}}}}\nteardown:\n{teardown}flows: {{a: [{{get: /a}}]}}\n",
+            server.target()
+        )
+    };
+    let back = "  - get: \"/end/{{ token }}\"\n  - {if: 'late == null', then: [{get: /none}]}\n";
+    let ended = Folder::new(&scenario("  - get: /none\n", back), &[]).run("-c 1 -n 1").run();
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(5), ""), "{}", ended.stderr);
+    let [failed, warned] =
+        ["error: setup failed: GET /none: status 404", "warning: teardown failed: GET /none: status 404"]
+            .map(|line| ended.stderr.find(line).unwrap_or_else(|| panic!("{line}: {}", ended.stderr)));
+    assert!(failed < warned, "{}", ended.stderr);
+    assert_eq!(asked(&server), ["POST /login", "GET /b", "GET /none", "GET /end/t-7", "GET /none"]);
+
+    let before = asked(&server).len();
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let from = asked(&server).len();
+        let folder = Folder::new(&scenario("  - think: 50s\n", back), &[]);
+        let running = folder.run("-c 1 -n 1").start();
+        clock::until("the second request of the setup", Duration::from_secs(10), || {
+            (asked(&server).len() == from + 2).then_some(())
+        });
+        running.signal(signal);
+        let ended = running.finish(Duration::from_secs(30));
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(code), ""), "{}", ended.stderr);
+    }
+    let one = ["POST /login", "GET /b", "GET /end/t-7", "GET /none"];
+    assert_eq!(asked(&server)[before..], [one, one].concat());
+}
+
 #[test]
 fn a_teardown_that_fails_is_told_and_changes_nothing() {
     let _turn = turn();
@@ -135,6 +176,24 @@ fn a_target_that_no_grant_allows_is_refused_though_it_is_not_the_first() {
     assert_eq!(ended.code, Some(6), "{}", ended.stderr);
     assert!(ended.stderr.contains("127.0.0.2:81 is not among what --allow names"), "{}", ended.stderr);
     assert_eq!(asked(&server), [""; 0]);
+}
+
+/// The half second of the shorter load counted as a whole one.
+#[test]
+fn a_row_in_which_a_load_ends_is_true() {
+    let _turn = turn();
+    let server = Recorder::start(shop);
+    let scenario = format!(
+        "target: {}\nloads:\n  short: {{flows: [s], phases: [{{open: {{rate: 200/s, for: 1500ms}}}}]}}\n  long: {{flows: \
+         [l], phases: [{{open: {{rate: 20/s, for: 4s}}}}]}}\nflows: {{s: [{{get: /s}}], l: [{{get: /l}}]}}\n",
+        server.target()
+    );
+    let measured = Folder::new(&scenario, &[]).run("--cores 0-1").json();
+    measured.expect_errors(&[]);
+    let rows = &measured.report.timeline;
+    assert_eq!(measured.json["totals"]["completed"], 380);
+    let of_rows = rows[..4].iter().map(|row| row.achieved).sum::<f64>();
+    assert!((of_rows - 380.0).abs() < 25.0, "rows of a second tell {of_rows}: {rows:?}");
 }
 
 #[test]

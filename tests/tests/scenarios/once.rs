@@ -131,6 +131,36 @@ fn each_flow_is_taken_once_and_shown_whole() {
     }
 }
 
+/// The load names no secret, only what the setup made of one.
+#[test]
+fn what_a_setup_made_of_a_secret_is_not_shown() {
+    let _turn = turn();
+    let server = Recorder::start(|seen| {
+        answer(
+            if seen.header("x-key").is_empty() { 200 } else { 500 },
+            &[],
+            &format!("not {}", seen.header("x-key")),
+        )
+    });
+    let scenario = format!(
+        "target: {}\nvars: {{again: \"{{{{ key }}}}\"}}\nsetup: [{{set: {{key: secret.X}}}}, {{get: /}}]\n\
+         teardown: [{{get: /, query: {{q: \"{{{{ secret.Y }}}}\"}}}}]\nflows:\n  a:\n    - post: /a\n      \
+         query: {{q: \"{{{{ key }}}}\"}}\n      headers: {{X-Key: \"{{{{ again }}}}\"}}\n      json: {{k: \"{{{{ key }}}}\", y: \
+         of-teardown}}\n",
+        server.target()
+    );
+    let folder = Folder::new(&scenario, &[]);
+    for args in ["--once", "--once -o json", "-c 1 -n 1 -o json"] {
+        let run = folder.run(args).env("BRUNT_SECRET_X", CANARY).env("BRUNT_SECRET_Y", "of-teardown");
+        let ended = run.run();
+        ended.expect_code(3);
+        assert!(ended.stdout.contains("***"), "{}", ended.story());
+        assert!(!ended.stdout.contains("of-teardown"), "{}", ended.story());
+        check_absent(&ended);
+    }
+    assert!(server.seen().iter().any(|seen| seen.header("x-key") == CANARY), "it was sent");
+}
+
 /// The same as an object a line.
 #[test]
 fn exchanges_can_be_read_by_programs() {

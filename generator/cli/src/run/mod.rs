@@ -18,7 +18,9 @@ mod target;
 pub(crate) mod tls;
 mod watch;
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 
 use brunt_engine::sight::Data;
 use brunt_engine::{Controls, Finished, Parts, Stop};
@@ -38,7 +40,7 @@ use self::tls::Given;
 use self::watch::{Observed, Watch};
 use crate::engine::{Ending as EngineEnding, Inherited, Job, Seen, Supervisor};
 use crate::error::CommandError;
-use crate::exit::{Ending, Exit};
+use crate::exit::{Ending, Exit, Signal};
 use crate::flags::{RunFlags, outputs_or_text};
 use crate::host::identity;
 use crate::kernel::{self, Kernel, KernelEnd, Wanted};
@@ -55,13 +57,52 @@ pub(crate) fn run(flags: &RunFlags) -> Result<Exit, CommandError> {
     }
     let Ready { prepared, mut inputs, wanted, tls, setup, teardown } = ready(flags)?;
     tls.notices.iter().chain(&prepared.notices).for_each(|notice| terminal::say(notice));
-    if let Some(setup) = setup {
-        match setup.run(&inputs, &wanted)? {
-            Done::With(globals) => inputs.globals = globals,
-            Done::StoppedBy(signal) => return Ok(Exit::by(signal)),
-        }
-    }
+    let stopped_last = Cell::new(None);
+    let loaded = lifecycle::between(
+        &mut inputs,
+        |inputs| setup.as_ref().map_or_else(|| Ok(Done::nothing()), |setup| setup.run(inputs, &wanted)),
+        |inputs| load(flags, &prepared, inputs, &wanted),
+        |inputs| stopped_last.set(teardown.as_ref().and_then(|teardown| teardown.run_last(inputs, &wanted))),
+    )?;
+    let Loaded { identity, finished, mut observed, kernel, signal, key_lines_lost } = match loaded {
+        ControlFlow::Continue(loaded) => loaded,
+        ControlFlow::Break(exit) => return Ok(exit),
+    };
+    let signal = signal.or(stopped_last.get());
+    let key_log = tls.key_log.inspect(|log| log.lose(key_lines_lost));
+    key_log.and_then(|log| log.notice()).iter().for_each(|notice| terminal::say(notice));
 
+    let Prepared { scenario, plan, parts, environment, .. } = prepared;
+    let of_once = [&setup, &teardown].into_iter().flatten().flat_map(Once::secrets);
+    let redactor = secrets::redactor(parts.data.secrets.iter().chain(of_once), &scenario);
+    let exchanges = std::mem::take(&mut observed.exchanges);
+    let report = judge((&plan, &parts, &redactor), &finished, observed, kernel, identity, environment);
+    if scenario.once {
+        let shown = once::Once { plan: &plan, redactor: &redactor, exchanges: &exchanges, report: &report };
+        return Ok(shown.end(&outputs, signal));
+    }
+    let output_failed = output::write_all(&report, &outputs, terminal::is_coloured(flags.output.color));
+    Ok(Ending::of(&report, signal, output_failed).exit())
+}
+
+/// What became of a load.
+struct Loaded {
+    identity: Identity,
+    finished: Finished,
+    observed: Observed,
+    kernel: KernelEnd,
+    /// What stopped it, if something did.
+    signal: Option<Signal>,
+    key_lines_lost: u64,
+}
+
+/// Runs the load itself, and shows how it goes.
+fn load(
+    flags: &RunFlags,
+    prepared: &Prepared,
+    inputs: &Inputs,
+    wanted: &Wanted,
+) -> Result<Loaded, CommandError> {
     let run_id = identity::run_id().map_err(CommandError::system("drawing a run id"))?;
     let progress = Progress::new(&prepared.plan, terminal::is_watched());
     let controls = Controls::default();
@@ -74,32 +115,13 @@ pub(crate) fn run(flags: &RunFlags) -> Result<Exit, CommandError> {
     });
     let signals = SignalWatch::begin(controls.stop.clone(), progress.clone(), hold, view.is_some())
         .map_err(CommandError::system("installing handlers for SIGINT and SIGTERM"))?;
-    let started_at = identity::now();
+    let identity = Identity { run_id, started_at: identity::now() };
     let cores = prepared.parts.cores.len();
-    let mut kernel = Kernel::begin(&wanted, &prepared.plan, cores).map_err(CommandError::Refused)?;
-    let (finished, mut observed, key_lines_lost) =
-        execute(&prepared, &inputs, (&mut kernel, &wanted), &controls, (progress, view))?;
+    let mut kernel = Kernel::begin(wanted, &prepared.plan, cores).map_err(CommandError::Refused)?;
+    let (finished, observed, key_lines_lost) =
+        execute(prepared, inputs, (&mut kernel, wanted), &controls, (progress, view))?;
     let signal = if finished.stopped { signals.first() } else { None };
-    drop(signals);
-    let kernel = kernel.end();
-    // What a run took must be given back, whatever became of it.
-    if let Some(Err(error)) = teardown.as_ref().map(|teardown| teardown.run(&inputs, &wanted)) {
-        terminal::say(&format!("warning: {error}"));
-    }
-    let key_log = tls.key_log.inspect(|log| log.lose(key_lines_lost));
-    key_log.and_then(|log| log.notice()).iter().for_each(|notice| terminal::say(notice));
-
-    let Prepared { scenario, plan, parts, environment, .. } = prepared;
-    let redactor = secrets::redactor(&parts.data.secrets, &scenario);
-    let exchanges = std::mem::take(&mut observed.exchanges);
-    let identity = Identity { run_id, started_at };
-    let report = judge((&plan, &parts, &redactor), &finished, observed, kernel, identity, environment);
-    if scenario.once {
-        let shown = once::Once { plan: &plan, redactor: &redactor, exchanges: &exchanges, report: &report };
-        return Ok(shown.end(&outputs, signal));
-    }
-    let output_failed = output::write_all(&report, &outputs, terminal::is_coloured(flags.output.color));
-    Ok(Ending::of(&report, signal, output_failed).exit())
+    Ok(Loaded { identity, finished, observed, kernel: kernel.end(), signal, key_lines_lost })
 }
 
 /// A run of which all is known.

@@ -30,11 +30,13 @@ pub(crate) fn resolve(names: &[String], sources: &Sources<'_>) -> Result<Vec<Str
     names.iter().map(|name| value_of(name, sources)).collect()
 }
 
-/// Takes the values of secrets out of what is shown: those of a script, and credentials that the command line has.
-pub(crate) fn redactor(values: &[String], scenario: &Scenario) -> Redactor {
+/// Takes the values of secrets out of what is shown: those of a file's scripts, and credentials that the command line
+/// has.
+pub(crate) fn redactor<'v>(values: impl Iterator<Item = &'v String>, scenario: &Scenario) -> Redactor {
     let headers = scenario.request.headers.iter();
-    let given: Vec<_> = headers.flat_map(|(name, value)| credentials(name, value)).collect();
-    Redactor::new(values.iter().chain(&given).map(String::as_str))
+    let given = headers.flat_map(|(name, value)| credentials(name, value));
+    let all: Vec<_> = values.cloned().chain(given).collect();
+    Redactor::new(all.iter().map(String::as_str))
 }
 
 /// What is secret of a header: the token or the password behind a scheme, and what cookies are worth.

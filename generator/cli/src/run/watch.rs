@@ -132,7 +132,8 @@ impl Watch {
             }
         }
         self.busy.add(snapshot.core, &snapshot.time);
-        if let Some(closed) = self.timeline.add(snapshot) {
+        self.timeline.add(snapshot);
+        while let Some(closed) = self.timeline.close_complete() {
             match &mut self.view {
                 Some(view) => {
                     let load = Load { busy_for: self.busy.longest(), busiest: self.busy.busiest() };

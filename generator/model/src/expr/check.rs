@@ -46,11 +46,20 @@ pub(super) struct Compiler<'n> {
     constants: usize,
     pub(super) needs: Needs,
     pub(super) secrets: Vec<u16>,
+    pub(super) variables: Vec<u16>,
 }
 
 impl<'n> Compiler<'n> {
     pub(super) fn new(names: &'n dyn Names, stage: Stage) -> Self {
-        Self { names, stage, patterns: 0, constants: 0, needs: Needs::default(), secrets: Vec::new() }
+        Self {
+            names,
+            stage,
+            patterns: 0,
+            constants: 0,
+            needs: Needs::default(),
+            secrets: Vec::new(),
+            variables: Vec::new(),
+        }
     }
 
     pub(super) fn compile(&mut self, syntax: &Syntax<'_>) -> Result<Typed, ExprError> {
@@ -94,7 +103,10 @@ impl<'n> Compiler<'n> {
         }
         let Some((found, kind)) = self.names.look_up(path) else { return Err(self.unknown(at, &written)) };
         let node = match found {
-            Ref::Variable(index) => Node::Variable(index),
+            Ref::Variable(index) => {
+                insert(&mut self.variables, index);
+                Node::Variable(index)
+            }
             Ref::Column { feeder, column } => Node::Column { feeder, column },
             Ref::Secret(index) => {
                 insert(&mut self.secrets, index);

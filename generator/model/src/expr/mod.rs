@@ -88,6 +88,7 @@ pub struct Expr {
     kind: Type,
     needs: Needs,
     secrets: Vec<u16>,
+    variables: Vec<u16>,
     patterns: usize,
 }
 
@@ -103,6 +104,7 @@ impl Expr {
             kind: root.kind,
             needs: compiler.needs,
             secrets: compiler.secrets,
+            variables: compiler.variables,
             patterns: compiler.patterns,
         })
     }
@@ -128,6 +130,11 @@ impl Expr {
     /// The secrets it uses, each once.
     pub fn secrets(&self) -> impl Iterator<Item = u16> {
         self.secrets.iter().copied()
+    }
+
+    /// The variables it uses, each once.
+    pub fn variables(&self) -> impl Iterator<Item = u16> {
+        self.variables.iter().copied()
     }
 
     #[must_use]

@@ -440,7 +440,7 @@ impl<'a> Compiler<'a> {
         };
         let is_secret = |piece: &Piece| match piece {
             Piece::Literal(_) => false,
-            Piece::Slot(expr, _) | Piece::Json(expr) => expr.secrets().next().is_some(),
+            Piece::Slot(expr, _) | Piece::Json(expr) => self.names.may_be_secret(expr),
         };
         let of_fields = draft.fields.iter().flat_map(|(_, value)| value);
         let mut pieces = draft.head.iter().chain(&draft.body).chain(of_fields);

@@ -7,6 +7,7 @@ mod names;
 mod pieces;
 mod replay;
 mod steps;
+mod taint;
 #[cfg(test)]
 mod tests;
 
@@ -222,6 +223,9 @@ impl<'a> Compiler<'a> {
                 }
                 scalar => self.constant(name, scalar, &mut initial),
             }
+        }
+        for name in taint::secret_variables(self.file) {
+            self.names.mark_secret(name);
         }
         initial
     }

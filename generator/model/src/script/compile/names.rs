@@ -3,12 +3,14 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
-use crate::expr::{self, Ref, Type, Value};
+use crate::expr::{self, Expr, Ref, Type, Value};
 use crate::script::VARIABLES_MAX;
 
 #[derive(Default)]
 pub(super) struct Names {
     variables: Vec<String>,
+    /// Those that may hold a secret.
+    secret_variables: BTreeSet<u16>,
     constants: Vec<(String, Value)>,
     /// With their columns.
     feeders: Vec<(String, Vec<String>)>,
@@ -30,6 +32,18 @@ impl Names {
             self.variables.push(name.to_owned());
             u16::try_from(self.variables.len() - 1).unwrap_or(u16::MAX)
         })
+    }
+
+    /// The variable may hold a secret, or what is made of one.
+    pub(super) fn mark_secret(&mut self, name: &str) {
+        let variable = self.variable(name);
+        self.secret_variables.extend(variable);
+    }
+
+    /// The value of an expression may be a secret, or be made of one.
+    pub(super) fn may_be_secret(&self, expr: &Expr) -> bool {
+        let mut variables = expr.variables();
+        expr.secrets().next().is_some() || variables.any(|variable| self.secret_variables.contains(&variable))
     }
 
     pub(super) fn add_constant(&mut self, name: &str, value: Value) {

@@ -192,6 +192,36 @@ fn blocks_become_jumps() {
     assert_eq!(ops("    - group: g\n      steps: [{get: /}]\n"), ["call 0"]);
 }
 
+/// A secret that goes the way of a variable was sent in clear text.
+#[test]
+fn secrets_in_variables_are_secrets() {
+    let check = |before: &str, step: &str, shows: bool| {
+        let source = format!("{before}\nflows:\n  f:\n    - {step}\n");
+        let allowed = compiled_for("http://127.0.0.1/", &source, &Files::new());
+        assert_eq!(allowed.err(), None, "{source}");
+        let told = compiled_for("http://example.test/", &source, &Files::new()).err().unwrap_or_default();
+        let in_clear = told.iter().any(|fault| fault.what.contains("in clear text"));
+        assert_eq!((told.len(), in_clear), (usize::from(shows), shows), "{source}: {told:?}");
+    };
+    for step in [
+        "get: /{{ key }}",
+        "{get: /, query: {q: \"{{ key }}\"}}",
+        "{post: /, body: \"{{ key }}\"}",
+        "{post: /, json: {k: \"{{ key }}\"}}",
+        "{get: /, headers: {X-Key: \"a{{ key }}\"}}",
+        "{get: /, auth: {bearer: \"{{ key }}\"}}",
+    ] {
+        check("setup: [{set: {key: secret.K}}]", step, true);
+        check("on_start: [{set: {key: secret.K}}]", step, true);
+        check("vars: {key: \"{{ secret.K }}\"}", step, true);
+        check("vars: {key: \"{{ other }}\"}\nsetup: [{set: {other: secret.K}}]", step, true);
+        check("setup: [{set: {other: secret.K}}, {get: /, save: {key: status}}]", step, false);
+    }
+    // What is found out by the setup needs no secret of the load.
+    let script = compiled("setup: [{set: {key: secret.K}}]\nflows: {f: [{get: \"/{{ key }}\"}]}\n");
+    assert_eq!(script.secrets, [""; 0]);
+}
+
 /// What is wrong with a file: the place and the sentence of each fault.
 fn faults(source: &str) -> Vec<String> {
     let faults = compiled_for("http://example.test/", source, &Files::new()).expect_err(source);
