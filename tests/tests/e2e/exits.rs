@@ -51,7 +51,7 @@ fn bad_usage_is_two() {
         (&format!("run -p 10 {url}"), &["--h2c"]),
         (&format!("run --chunked {url}"), &["-d or -D"]),
         (&format!("run --proxy nowhere {url}"), &["socks5://"]),
-        (&format!("run --once {url}"), &["not in this build"]),
+        (&format!("run --controller https://c {url}"), &["not in this build"]),
         (&format!("run --cookies -q 5 {url}"), &["closed loads", "-q"]),
         (&format!("run --form a=b -d c {url}"), &["--form", "--body"]),
         (&format!("run --form a=b -D c {url}"), &["--form", "--body-file"]),

@@ -25,6 +25,7 @@ use std::ops::ControlFlow;
 use brunt_engine::sight::Data;
 use brunt_engine::{Controls, Finished, Parts, Stop};
 use brunt_model::plan::{Endpoint, Inputs, Plan};
+use brunt_model::preview::Preview;
 use brunt_model::redact::Redactor;
 use brunt_model::report::{Environment, Facts, Report};
 use brunt_model::samples;
@@ -163,6 +164,13 @@ fn ready(flags: &RunFlags) -> Result<Ready, CommandError> {
     let teardown = once(Lifecycle::Teardown).map_err(blamed)?;
     let mut prepared = setup::prepare(asked.scenario.clone(), &inputs, &flags.engine, tls.material.clone())
         .map_err(blamed)?;
+    let has_loads = asked.file.as_ref().is_some_and(|file| !file.file.loads.is_empty());
+    if has_loads && asked.scenario.load.names_a_load() && !asked.scenario.once {
+        let words = Preview::of(&prepared.plan, 1).load.words;
+        prepared
+            .notices
+            .push(format!("note: flags name a load, which comes in place of the file's: {words}"));
+    }
     prepared.parts.data = data_of(&prepared.plan, &sources)?;
     let wanted = flags.kernel.wanted();
     kernel::check_targets(&wanted, &prepared.plan).map_err(CommandError::Refused)?;

@@ -10,7 +10,8 @@ use serde::Deserialize;
 use super::origins::Origins;
 use super::template::{Piece, identifier, literal};
 use super::{
-    DOCUMENT_MAX, ImportError, Imported, Note, check_count, default_load, json_of, split_origin, text_of,
+    DOCUMENT_MAX, ImportError, Imported, Note, check_count, default_load, is_token, json_of, split_origin,
+    text_of,
 };
 use crate::scenario::file::{Body, Entries, File, Flow, Place, Request, Span, Step, Text};
 use crate::units::Nanos;
@@ -252,6 +253,11 @@ impl Build {
             let noise =
                 lower.starts_with(':') || lower.starts_with("sec-") || NOISE.contains(&lower.as_str());
             if noise {
+                continue;
+            }
+            if !is_token(&name) {
+                let text = "a header whose name is none was left out".to_owned();
+                self.notes.insert(Note { line: 1, text });
                 continue;
             }
             let value = if SECRETS.contains(&lower.as_str()) {

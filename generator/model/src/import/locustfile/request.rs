@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use super::super::ImportError;
 use super::super::python::{Call, Expr};
 use super::super::template::{Piece, render};
+use super::super::{ImportError, is_token};
 use super::task::{Steps, Translator, refuse};
 use super::value::{Value, is_variable};
 use super::wait::duration_of;
@@ -172,7 +172,7 @@ impl Translator<'_> {
         }
         match name {
             "name" => request.name = self.label(at, &value)?,
-            "headers" => request.headers.extend(self.entries(at, name, value)?),
+            "headers" => request.headers.extend(self.header_entries(at, value)?),
             "params" => request.query = self.entries(at, name, value)?,
             "json" => request.body = Some(self.json_body(at, value)?),
             "data" => request.body = Some(self.data_body(at, value)?),
@@ -277,13 +277,21 @@ impl Translator<'_> {
         Err(refuse(at, &what, "write it with constants and values of earlier answers"))
     }
 
+    fn header_entries(&mut self, at: Place, value: Value) -> Result<Entries<Text>, ImportError> {
+        let entries = self.entries(at, "headers", value)?;
+        match entries.iter().find(|(name, _)| !is_token(&name.value)) {
+            Some(_) => Err(refuse(at, "a header whose name is none", "use letters, digits and hyphens")),
+            None => Ok(entries),
+        }
+    }
+
     /// Headers that all requests after this have.
     pub(super) fn common_headers(&mut self, at: Place, headers: Value) -> Result<(), ImportError> {
         if !self.starting {
             let mend = "set them in on_start, or give them to each request";
             return Err(refuse(at, "headers of the client that change during the test", mend));
         }
-        for (name, value) in self.entries(at, "headers", headers)? {
+        for (name, value) in self.header_entries(at, headers)? {
             self.headers.retain(|(known, _)| !known.value.eq_ignore_ascii_case(&name.value));
             self.headers.push((name, value));
         }

@@ -15,7 +15,8 @@ use self::schema::Samples;
 use super::origins::Origins;
 use super::template::{Piece, identifier, literal, render};
 use super::{
-    DOCUMENT_MAX, ImportError, Imported, Note, check_count, default_load, json_of, split_origin, text_of,
+    DOCUMENT_MAX, ImportError, Imported, Note, check_count, default_load, is_token, json_of, split_origin,
+    text_of,
 };
 use crate::scenario::file::{Auth, Body, Entries, File, Flow, Json, Place, Request, Scalar, Step, Text};
 
@@ -130,7 +131,11 @@ impl<'d> Build<'d> {
                     let value = render(&self.samples.parameter(parameter));
                     request.query.push((literal(key).into(), value.into()));
                 }
-                "header" if required && !NOT_PARAMETERS.contains(&key.to_ascii_lowercase().as_str()) => {
+                "header"
+                    if required
+                        && is_token(key)
+                        && !NOT_PARAMETERS.contains(&key.to_ascii_lowercase().as_str()) =>
+                {
                     let value = render(&self.samples.parameter(parameter));
                     request.headers.push((key.to_owned().into(), value.into()));
                 }
@@ -216,7 +221,7 @@ impl<'d> Build<'d> {
                 request.auth = Some(Auth::Bearer(secret("TOKEN").into()).into());
                 self.note("requests are sent with the secret TOKEN as their bearer token");
             }
-            ("apiKey", _, "header") => {
+            ("apiKey", _, "header") if is_token(key) => {
                 request.headers.push((key.to_owned().into(), secret(&own).into()));
                 self.note(format!("requests are sent with the secret {own} as their {key:.60}"));
             }
