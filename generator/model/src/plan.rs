@@ -344,7 +344,7 @@ pub fn compile(scenario: &Scenario, inputs: &Inputs) -> Result<Plan, PlanError> 
     let of_calls = script.calls.iter().filter_map(|call| call.redirects).max();
     let mut plan = Plan {
         id: String::new(),
-        name: scenario.name.clone().unwrap_or_else(|| script.first().name.clone()),
+        name: scenario.name.clone().unwrap_or_else(|| script.title().to_owned()),
         targets,
         endpoints,
         source_ips: scenario.source_ips.clone(),

@@ -209,6 +209,17 @@ impl Script {
         Catalogue { names: self.names.clone(), tags: self.tags.clone() }
     }
 
+    /// What a run is called that has no name: the label of the first request of the first flow.
+    #[must_use]
+    pub fn title(&self) -> &str {
+        let mut ops = self.flows.iter().flat_map(|flow| &flow.steps);
+        let first = ops.find_map(|op| match op {
+            Op::Call(call) | Op::Parallel(call, _) => self.calls.get(usize::from(*call)),
+            _ => None,
+        });
+        &self.names[usize::from(first.unwrap_or(&self.calls[0]).name)]
+    }
+
     /// The first call's request: what a quick run sends.
     #[must_use]
     pub fn first(&self) -> &Request {

@@ -131,8 +131,20 @@ const SYSCTL: Tool = Tool { program: "sysctl", package: "procps" };
 const NSENTER: Tool = Tool { program: "nsenter", package: "util-linux" };
 /// Fetches sources of Python packages that tests read.
 const PIP: Tool = Tool { program: "pip3", package: "python3-pip" };
-const BUILD_BRUNT: Step =
-    Step { name: "build brunt", work: Work::Build(&["build", "-p", "brunt-cli", "-p", "brunt-loader"]) };
+/// Of the same packages as the tests of the suite `unit`, so that their dependencies have the same features and are built once.
+const BUILD_BRUNT: Step = Step {
+    name: "build brunt",
+    work: Work::Build(&[
+        "build",
+        "--workspace",
+        "--exclude",
+        "brunt-tests",
+        "--bin",
+        "brunt",
+        "--bin",
+        "brunt-loader",
+    ]),
+};
 const HARNESS: Step = Step {
     name: "harness",
     work: Work::Tests(&["-p", "brunt-tests", "--lib", "--test", "harness"], &["--test-threads=1"]),

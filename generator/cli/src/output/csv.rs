@@ -42,8 +42,9 @@ pub(crate) fn render(report: &Report) -> String {
     let latency = &report.latency;
     let total = Row {
         name: "total",
-        completed: report.totals.completed,
-        failed: report.totals.failed,
+        // Totals count the warm-up too, which is in no row.
+        completed: report.requests.iter().map(|request| request.completed).sum(),
+        failed: report.requests.iter().map(|request| request.failed).sum(),
         response: &latency.response,
         service: &latency.service,
         first_byte: &latency.first_byte,

@@ -57,7 +57,7 @@ pub(crate) fn prepare(
     let cores = seated(&plan, &cores);
     if let Some(connections) = fit_open_files(&scenario, &plan, cores.len())? {
         notices.push(format!(
-            "note: the limit on open files allows {connections} connections; that is the cap of this run"
+            "note: the limit on open files allows {connections} connections; that is the cap of each open load"
         ));
         scenario.load.max_connections = Some(connections);
         plan = plan::compile(&scenario, inputs).map_err(CommandError::Plan)?;
@@ -161,10 +161,12 @@ fn fit_open_files(scenario: &Scenario, plan: &Plan, cores: usize) -> Result<Opti
     if limit >= needed {
         return Ok(None);
     }
-    let possible = files::connections_within(limit, cores) / plan.connections_each();
-    // One of several loads has no cap of its own that would be that of all.
-    let is_one = matches!(plan.load, Load::Open { .. });
-    let cap_is_ours = is_one && scenario.load.max_connections.is_none();
+    let parts = plan.parts();
+    let (open, closed): (Vec<_>, Vec<_>) = parts.iter().partition(|part| part.load.is_open());
+    let users: u32 = closed.iter().map(|part| part.load.max_connections()).sum();
+    let all = files::connections_within(limit, cores) / plan.connections_each();
+    let possible = all.saturating_sub(users) / u32::try_from(open.len().max(1)).unwrap_or(u32::MAX);
+    let cap_is_ours = !open.is_empty() && scenario.load.max_connections.is_none();
     if cap_is_ours && possible >= scenario.load.connections.unwrap_or(1).max(1) {
         Ok(Some(possible))
     } else {

@@ -17,8 +17,8 @@ use crate::script::{Flow, Script};
 use crate::units::{Nanos, Rate};
 use crate::users::Users;
 
-/// Connections that an open load of flows may grow to, unless it says otherwise.
-const OPEN_CONNECTIONS: u32 = 10_000;
+/// Requests that the open loads of a file may have under way together, unless they say otherwise.
+const OPEN_REQUESTS: u32 = 10_000;
 
 /// The load of a run's setup and of its teardown.
 const ONE_USER: Load =
@@ -43,6 +43,7 @@ pub(super) fn of_file(
     let file = file::read(&source.text).map_err(PlanError::File)?;
     let others = others(&file).map_err(PlanError::File)?;
     let names_a_load = scenario.load.names_a_load();
+    let lanes = scenario.http.streams.or(scenario.http.pipeline).unwrap_or(1);
     let logs = match source.lifecycle {
         Lifecycle::Load => replay::logs(&file, &inputs.files, names_a_load).map_err(PlanError::File)?,
         Lifecycle::Setup | Lifecycle::Teardown => Logs::default(),
@@ -70,7 +71,7 @@ pub(super) fn of_file(
     };
     let load = match source.lifecycle {
         Lifecycle::Load if names_a_load => Ok(None),
-        Lifecycle::Load => load(&file, &scenario.load, scenario.seed, &logs, script.as_ref().ok()),
+        Lifecycle::Load => load(&file, &scenario.load, scenario.seed, &logs, script.as_ref().ok(), lanes),
         Lifecycle::Setup | Lifecycle::Teardown => Ok(Some((ONE_USER, Nanos::ZERO))),
     };
     let limits = if source.lifecycle == Lifecycle::Load { file.limits } else { Vec::new() };
@@ -128,6 +129,7 @@ fn load(
     seed: u64,
     logs: &Logs,
     script: Option<&Script>,
+    lanes: u32,
 ) -> Result<Option<(Load, Nanos)>, Vec<Fault>> {
     if let Some((name, _)) = file.loads.get(LOADS_MAX) {
         let what = format!("there are more than {LOADS_MAX} loads");
@@ -135,8 +137,9 @@ fn load(
     }
     let (mut parts, mut faults) = (Vec::new(), Vec::new());
     let is_only = file.loads.len() == 1;
+    let cap = Cap { of_each: spec.max_connections, usual: usual_cap(file, script, lanes), lowers: !is_only };
     for (name, load) in &file.loads {
-        let (made, warmup) = one(load, spec, seed, logs, &mut faults);
+        let (made, warmup) = one(load, spec, cap, seed, logs, &mut faults);
         if is_only && made.duration().is_some_and(|duration| warmup >= duration) && warmup > Nanos::ZERO {
             let at = load.phases.first().map_or(name.at, |phase| phase.at);
             faults.push(fault(at, "the warm-up leaves nothing to measure", "add a phase without `warmup`"));
@@ -178,8 +181,47 @@ fn weights(file: &File, load: &file::Load, flows: &[Flow], faults: &mut Vec<Faul
     flows.iter().map(|flow| if is_its(flow) { flow.weight } else { 0 }).collect()
 }
 
+/// How many connections each open load may have.
+#[derive(Copy, Clone)]
+struct Cap {
+    /// By the command line.
+    of_each: Option<u32>,
+    /// Where nobody says anything.
+    usual: u32,
+    /// That of the command line lowers what a load says, but does not raise it.
+    lowers: bool,
+}
+
+impl Cap {
+    fn of(self, load: &file::Load) -> u32 {
+        match (self.of_each, load.max_connections) {
+            (Some(most), Some(own)) if self.lowers => most.min(own),
+            (Some(most), _) => most,
+            (None, own) => own.unwrap_or(self.usual),
+        }
+    }
+}
+
+/// All open loads together have as many requests under way as a quick run would.
+fn usual_cap(file: &File, script: Option<&Script>, lanes: u32) -> u32 {
+    let is_open = |phase: &Located<Phase>| {
+        !matches!(phase.value.shape, PhaseShape::Closed { .. } | PhaseShape::Pause(_))
+    };
+    let loads = file.loads.iter().filter(|(_, load)| load.phases.iter().any(is_open)).count().max(1);
+    let all = u32::try_from(loads * (file.targets.len() + 1)).unwrap_or(u32::MAX);
+    let each = all.saturating_mul(script.map_or(1, Script::ways)).saturating_mul(lanes);
+    (OPEN_REQUESTS / each.max(1)).max(1)
+}
+
 /// One load of the file, and how long its warm-up is.
-fn one(load: &file::Load, spec: &LoadSpec, seed: u64, logs: &Logs, faults: &mut Vec<Fault>) -> (Load, Nanos) {
+fn one(
+    load: &file::Load,
+    spec: &LoadSpec,
+    cap: Cap,
+    seed: u64,
+    logs: &Logs,
+    faults: &mut Vec<Fault>,
+) -> (Load, Nanos) {
     let at = load.phases.first().map_or(Place::default(), |phase| phase.at);
     faults.extend(replay::beside(load));
     let warmup = warmup(&load.phases, logs, faults);
@@ -194,7 +236,7 @@ fn one(load: &file::Load, spec: &LoadSpec, seed: u64, logs: &Logs, faults: &mut 
     let made = if load.phases.iter().any(is_closed) {
         closed(load, faults)
     } else {
-        open(load, spec, seed, logs, faults)
+        open(load, spec, cap.of(load), seed, logs, faults)
     };
     let too_long = made.duration().is_some_and(|duration| duration > DURATION_MAX);
     if too_long || made.max_connections() > CONNECTIONS_MAX {
@@ -238,7 +280,14 @@ fn length(shape: &PhaseShape, logs: &Logs) -> Nanos {
     }
 }
 
-fn open(load: &file::Load, spec: &LoadSpec, seed: u64, logs: &Logs, faults: &mut Vec<Fault>) -> Load {
+fn open(
+    load: &file::Load,
+    spec: &LoadSpec,
+    max_connections: u32,
+    seed: u64,
+    logs: &Logs,
+    faults: &mut Vec<Fault>,
+) -> Load {
     let mut schedule = Schedule::new(load.arrivals.unwrap_or(Arrivals::Uniform), seed);
     if load.start > Nanos::ZERO {
         schedule = schedule.then_pause(load.start);
@@ -289,7 +338,7 @@ fn open(load: &file::Load, spec: &LoadSpec, seed: u64, logs: &Logs, faults: &mut
     Load::Open {
         schedule,
         warm_connections: 1,
-        max_connections: spec.max_connections.or(load.max_connections).unwrap_or(OPEN_CONNECTIONS),
+        max_connections,
         max_backlog: spec.max_backlog.or(load.max_backlog).unwrap_or(second_of_rate.clamp(1, BACKLOG_MAX)),
         picks: (!picks.is_empty()).then(|| picks.into()),
     }
