@@ -29,8 +29,6 @@ pub enum Face<'a> {
     },
     /// HTTP/1.1 in clear text, with answers of their own below some paths.
     Replies(&'a [Reply]),
-    /// The same by HTTP/2, known beforehand.
-    RepliesHttp2(&'a [Reply]),
 }
 
 /// An answer of JSON below a path. Variables of nginx are filled in, such as `$request_id`.
@@ -98,7 +96,7 @@ impl Nginx {
 impl Face<'_> {
     const fn scheme(&self) -> &'static str {
         match self {
-            Self::Clear | Self::ClearHttp2 | Self::Replies(_) | Self::RepliesHttp2(_) => "http",
+            Self::Clear | Self::ClearHttp2 | Self::Replies(_) => "http",
             Self::Tls { .. } => "https",
         }
     }
@@ -109,9 +107,6 @@ impl Face<'_> {
             Self::Clear => listen(""),
             Self::ClearHttp2 => listen(" http2"),
             Self::Replies(replies) => listen("") + &replies.iter().map(Reply::location).collect::<String>(),
-            Self::RepliesHttp2(replies) => {
-                listen(" http2") + &replies.iter().map(Reply::location).collect::<String>()
-            }
             Self::Tls { certificate, http2, resume } => {
                 let how = listen(if *http2 { " ssl http2" } else { " ssl" });
                 format!("{how}\n{}", tls(certificate, *resume))

@@ -3,10 +3,9 @@
 //! - *static*: one request that never changes, from a file, against the same by flags;
 //! - *dynamic*: a request with two values filled in, one check of its JSON answer and one value saved, against a quick
 //!   run of one such URL, and against the same flow in Locust's `FastHttpUser`;
-//! - *dynamic over HTTP/2*: the same flow by 64 users who share four connections, as Locust's users cannot;
 //! - *memory*: 10,000 users who keep two cookies and ten values each while they think.
 //!
-//! All else is HTTP/1.1 with keep-alive from 64 users or connections, but for the memory. A run that is not valid, or in
+//! All of it is HTTP/1.1 with keep-alive from 64 users or connections, but for the memory. A run that is not valid, or in
 //! which a request failed, gives no figure. What Locust used before its first request is left out in its favour: goals are
 //! judged without it, and the figure with it stands below.
 
@@ -47,11 +46,6 @@ const LOCUST: &str = "locust";
 const STATIC_GOALS: [Goal; 1] = [Goal { peer: QUICK, kind: Kind::Cpu(1.1) }];
 const DYNAMIC_GOALS: [Goal; 2] =
     [Goal { peer: QUICK, kind: Kind::Cpu(2.0) }, Goal { peer: LOCUST, kind: Kind::PerCpuSecond(30.0) }];
-
-const MULTIPLEXED_GOALS: [Goal; 1] = [Goal { peer: LOCUST, kind: Kind::PerCpuSecond(30.0) }];
-
-/// Connections that the users share over HTTP/2.
-const SHARED: u32 = 4;
 
 /// One of the URLs that `dynamic.yaml` asks for.
 const DYNAMIC_PATH: &str = "/items/4711?page=12";
@@ -98,16 +92,11 @@ pub(crate) fn run(setup: &Setup, rounds: u32, seconds: u32) -> anyhow::Result<()
     let mut left_out = Vec::new();
     let locust =
         provide_locust(setup.server_core).map_err(|error| left_out.push(format!("locust: {error:#}"))).ok();
-    let nginx = Nginx::start(
-        &[Face::Replies(&REPLIES), Face::RepliesHttp2(&REPLIES)],
-        &[BODY_BYTES],
-        MEMORY_USERS,
-        setup.server_core,
-    )?;
+    let nginx = Nginx::start(&[Face::Replies(&REPLIES)], &[BODY_BYTES], MEMORY_USERS, setup.server_core)?;
     let plan = Plan { setup, nginx, rounds, seconds, locust_whole_us: RefCell::default() };
     let version = locust.as_ref().map(|locust| locust.version.clone());
     println!(
-        "{}\nnginx on core {}, generators on core {}; {}; 3 cells of {rounds} rounds, {seconds} s a run\n",
+        "{}\nnginx on core {}, generators on core {}; {}; 2 cells of {rounds} rounds, {seconds} s a run\n",
         Machine::this(),
         setup.server_core,
         setup.core,
@@ -128,7 +117,6 @@ pub(crate) fn run(setup: &Setup, rounds: u32, seconds: u32) -> anyhow::Result<()
     outcome.add(plan.dynamic(locust.as_ref())?, &DYNAMIC_GOALS)?;
     outcome.locust_whole_us = plan.locust_whole_us.take();
     print!("{}", outcome.with_start_up());
-    outcome.add(plan.multiplexed(locust.as_ref())?, &MULTIPLEXED_GOALS)?;
     outcome.add_memory(plan.memory());
     outcome.left_out.iter().for_each(|reason| println!("left out: {reason}"));
     println!("kept in {}", save(FILE, &outcome)?.display());
@@ -200,22 +188,6 @@ impl Plan<'_> {
         let name =
             format!("dynamic: brunt with 2 slots, 1 JSON check, 1 saved value, {USERS} users, {bytes} B");
         cell::measure(name, "request", &self.scenario(&path), &peers, self.rounds)
-    }
-
-    /// The cell *dynamic over HTTP/2*.
-    fn multiplexed(&self, locust: Option<&Locust>) -> anyhow::Result<Cell> {
-        let (path, locustfile) = (write(DYNAMIC)?, write(LOCUSTFILE)?);
-        let brunt: Runner<'_> = Box::new(|| {
-            let shared = format!("--h2c -c {SHARED} -p {}", USERS / SHARED);
-            let flags = format!("--target {} {shared} -z {}s", self.nginx.origin(1), self.seconds);
-            self.run_brunt(&flags, text(&path)?)
-        });
-        let peers: Vec<_> =
-            locust.map(|locust| (LOCUST, self.locust(locust, &locustfile))).into_iter().collect();
-        let name = format!(
-            "dynamic over HTTP/2: brunt, {USERS} users on {SHARED} connections; locust speaks HTTP/1.1"
-        );
-        cell::measure(name, "request", &brunt, &peers, self.rounds)
     }
 
     fn memory(&self) -> anyhow::Result<memory::Run> {
