@@ -16,6 +16,9 @@ const REPEATS_MAX: usize = 6;
 const EXCUSES: [&str; 3] = ["host steal", "run-queue delay", "responses sat in the socket"];
 /// What a build without optimization may say besides: it is slow, and says so.
 const BUSY: &str = "the busiest core was";
+/// Requests were late, and nothing that the host counts says why: in a run of some milliseconds, the ticks of most of what it
+/// counts are too wide.
+const UNKNOWN: &str = "cause: unknown";
 /// Before a repetition the host may take this long to become quiet; then it is made all the same.
 const QUIET_WITHIN: Duration = Duration::from_secs(15);
 /// Quiet: all cores idle for this share of a stretch this long.
@@ -72,11 +75,14 @@ pub fn disturbed(verdict: &Verdict) -> bool {
     is_invalid_only_by(verdict, |reason| EXCUSES.iter().any(|excuse| reason.contains(excuse)))
 }
 
-/// The same, or was the engine too slow for its load? That says nothing against the counts.
+/// The same, or was the engine late because its load was too much for it, or for a cause that was not seen? That says nothing
+/// against the counts.
 #[must_use]
 pub fn disturbed_or_busy(verdict: &Verdict) -> bool {
     is_invalid_only_by(verdict, |reason| {
-        reason.contains(BUSY) || EXCUSES.iter().any(|excuse| reason.contains(excuse))
+        reason.contains(BUSY)
+            || reason.contains(UNKNOWN)
+            || EXCUSES.iter().any(|excuse| reason.contains(excuse))
     })
 }
 
@@ -121,6 +127,7 @@ mod tests {
         assert_eq!(of(Status::Invalid, &[busy, "cause: host steal: 9 ms"]), (false, true));
         assert_eq!(of(Status::Invalid, &[busy, "local ports ran out"]), (false, false));
         assert_eq!(of(Status::Pass, &[busy]), (false, false));
+        assert_eq!(of(Status::Invalid, &["6 slots late; cause: unknown; see brunt doctor"]), (false, true));
     }
 
     #[test]
