@@ -414,9 +414,10 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
             return false;
         }
         self.progress.ended_at = now;
-        let under_way = match self.settings.closed {
-            true => self.in_flight + self.users.stopping(),
-            false => self.arrivals_in_flight(),
+        let under_way = if self.settings.closed {
+            self.in_flight + self.users.stopping()
+        } else {
+            self.arrivals_in_flight()
         };
         let idle = under_way == 0;
         idle || now >= self.progress.drain_until || self.controls.stop.get() == Stop::Now

@@ -84,7 +84,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
 
     /// A closed user has nothing to do any more but what users do at last.
     fn dismiss(&mut self, lane: LaneId, now: u64) {
-        if self.users.begin_stop(lane, &self.settings.plan.script, true) {
+        if self.begin_stop(lane) {
             self.go_on(lane, Job::begun_at(now), now);
         } else {
             self.users.retire(lane);
@@ -210,7 +210,7 @@ impl<D: Driver, C: Clock> CoreLoop<D, C> {
         for number in calls {
             let lane = self.lane_for(home, number);
             // One that could not be filled in has not begun.
-            if any && self.lanes.at(lane).phase == Phase::Waiting {
+            if self.lanes.at(lane).phase == Phase::Waiting {
                 self.place(lane, now);
             }
         }

@@ -161,9 +161,9 @@ fn fit_open_files(scenario: &Scenario, plan: &Plan, cores: usize) -> Result<Opti
     if limit >= needed {
         return Ok(None);
     }
-    let parts = plan.parts();
-    let (open, closed): (Vec<_>, Vec<_>) = parts.iter().partition(|part| part.load.is_open());
-    let users: u32 = closed.iter().map(|part| part.load.max_connections()).sum();
+    let (open, closed): (Vec<&Load>, Vec<&Load>) =
+        plan.load.each().into_iter().partition(|load| load.is_open());
+    let users: u32 = closed.iter().map(|load| load.max_connections()).sum();
     let all = files::connections_within(limit, cores) / plan.connections_each();
     let possible = all.saturating_sub(users) / u32::try_from(open.len().max(1)).unwrap_or(u32::MAX);
     let cap_is_ours = !open.is_empty() && scenario.load.max_connections.is_none();

@@ -140,14 +140,13 @@ fn load(
     let cap = Cap { of_each: spec.max_connections, usual: usual_cap(file, script, lanes), lowers: !is_only };
     for (name, load) in &file.loads {
         let (made, warmup) = one(load, spec, cap, seed, logs, &mut faults);
+        let at = load.phases.first().map_or(name.at, |phase| phase.at);
         if is_only && made.duration().is_some_and(|duration| warmup >= duration) && warmup > Nanos::ZERO {
-            let at = load.phases.first().map_or(name.at, |phase| phase.at);
             faults.push(fault(at, "the warm-up leaves nothing to measure", "add a phase without `warmup`"));
         }
         let weights = weights(file, load, script.map_or(&[], |script| &script.flows[..]), &mut faults);
         let has_flow = weights.iter().any(|weight| *weight > 0) || made.picks().is_some();
         if faults.is_empty() && !has_flow && script.is_some() {
-            let at = load.phases.first().map_or(name.at, |phase| phase.at);
             faults.push(fault(at, "this load has no flow to run", "give one of its flows a weight above 0"));
         }
         parts.push(LoadPart { name: name.value.clone(), load: made, weights, warmup });
@@ -202,11 +201,17 @@ impl Cap {
     }
 }
 
+fn is_closed(phase: &Located<Phase>) -> bool {
+    matches!(phase.value.shape, PhaseShape::Closed { .. })
+}
+
+/// A pause is in loads of either kind.
+fn is_open(phase: &Located<Phase>) -> bool {
+    !is_closed(phase) && !matches!(phase.value.shape, PhaseShape::Pause(_))
+}
+
 /// All open loads together have as many requests under way as a quick run would.
 fn usual_cap(file: &File, script: Option<&Script>, lanes: u32) -> u32 {
-    let is_open = |phase: &Located<Phase>| {
-        !matches!(phase.value.shape, PhaseShape::Closed { .. } | PhaseShape::Pause(_))
-    };
     let loads = file.loads.iter().filter(|(_, load)| load.phases.iter().any(is_open)).count().max(1);
     let all = u32::try_from(loads * (file.targets.len() + 1)).unwrap_or(u32::MAX);
     let each = all.saturating_mul(script.map_or(1, Script::ways)).saturating_mul(lanes);
@@ -225,9 +230,6 @@ fn one(
     let at = load.phases.first().map_or(Place::default(), |phase| phase.at);
     faults.extend(replay::beside(load));
     let warmup = warmup(&load.phases, logs, faults);
-    let is_closed = |phase: &Located<Phase>| matches!(phase.value.shape, PhaseShape::Closed { .. });
-    let is_open =
-        |phase: &Located<Phase>| !is_closed(phase) && !matches!(phase.value.shape, PhaseShape::Pause(_));
     if let (Some(closed), true) = (load.phases.iter().find(|p| is_closed(p)), load.phases.iter().any(is_open))
     {
         let mend = "name either users (`closed`) or arrivals (`open` and others) in all phases of a load";

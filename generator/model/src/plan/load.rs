@@ -47,6 +47,15 @@ pub struct ClosedShape {
 }
 
 impl Load {
+    /// The loads that it is made of: itself, or each of several.
+    #[must_use]
+    pub fn each(&self) -> Vec<&Self> {
+        match self {
+            Self::Several(parts) => parts.iter().map(|part| &part.load).collect(),
+            load => vec![load],
+        }
+    }
+
     /// The end of the load, if it is known.
     #[must_use]
     pub fn duration(&self) -> Option<Nanos> {

@@ -128,10 +128,7 @@ impl Plan {
     /// there is one to each all the same.
     #[must_use]
     pub fn assignments(&self, threads: usize) -> Vec<Assignment> {
-        let loads: Vec<&Load> = match &self.load {
-            Load::Several(parts) => parts.iter().map(|part| &part.load).collect(),
-            load => vec![load],
-        };
+        let loads = self.load.each();
         let mut dealt = vec![1u32; loads.len()];
         for _ in loads.len()..threads {
             let left = (0..loads.len()).filter(|&part| dealt[part] < loads[part].max_connections());

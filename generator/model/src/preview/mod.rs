@@ -146,9 +146,7 @@ impl Preview {
             limits: limits.iter().map(|planned| planned.limit.text().to_owned()).collect(),
         }
     }
-}
 
-impl Preview {
     /// All loads.
     pub fn loads(&self) -> impl Iterator<Item = &LoadPreview> {
         std::iter::once(&self.load).chain(&self.beside)
